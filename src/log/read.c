@@ -1,0 +1,177 @@
+/*
+ * read.c - entries back from the log: from memory where they are new, else from disk, checksum and all.
+ */
+#include "log/internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* One read brings a small record's header and payload at once. */
+#define FIRST_READ 4096
+
+static void keep_for_reader(struct plog *log, struct log_item *item)
+{
+	if (item->reading)
+		return;
+	item->reading = true;
+	item->references++;
+	item->next_read = log->reads;
+	log->reads = item;
+}
+
+void plog_release_reads(struct plog *log)
+{
+	while (log->reads != NULL)
+	{
+		struct log_item *item = log->reads;
+
+		log->reads = item->next_read;
+		item->reading = false;
+		log_item_release(item);
+	}
+}
+
+static enum plog_code unreadable(const struct plog *log, const struct log_segment *segment, uint64_t slot,
+								 uint64_t offset, struct plog_error *error)
+{
+	return log_fail(error, PLOG_CORRUPT, 0,
+					"the record of slot %" PRIu64 " in file \"%s/%s\", offset %" PRIu64 ", is damaged", slot,
+					log->directory, segment->name, offset);
+}
+
+/* The whole record at offset, of which "got" bytes are in "head"; checked, as a new item. */
+static enum plog_code load_record(struct plog *log, const struct log_segment *segment, uint64_t slot,
+								  uint64_t offset, const uint8_t *head, int64_t got, struct log_item **item,
+								  struct plog_error *error)
+{
+	struct plog_record record;
+	struct log_item *made;
+	int64_t result;
+
+	format_get_record(head, &record);
+	made = log_item_make(&record, NULL, record.length - PLOG_RECORD_HEADER);
+	if (made == NULL)
+		return log_fail_memory(error);
+	if (got >= (int64_t) record.length)
+		memcpy(made->bytes, head, record.length);
+	else
+	{
+		result = log->ops->pread(log->ops->context, segment->handle, made->bytes, record.length, offset);
+		if (result < 0)
+		{
+			log_item_release(made);
+			return log_fail_io(log, error, result, "read", segment->name);
+		}
+	}
+	if (!format_record_good(made->bytes, record.length, &segment->header.identity, offset))
+	{
+		log_item_release(made);
+		return unreadable(log, segment, slot, offset, error);
+	}
+	made->placed = true;
+	*item = made;
+	return PLOG_OK;
+}
+
+/* From the extent's begin, or from where the last read ended, to the record of slot. */
+static enum plog_code scan_extent(struct plog *log, const struct log_extent *extent, uint64_t slot,
+								  struct log_item **item, struct plog_error *error)
+{
+	struct log_segment *segment = log_segment_find(log, extent->segment);
+	uint64_t offset = extent->offset;
+	uint8_t head[FIRST_READ];
+	enum plog_code ready;
+
+	plog_assert(segment != NULL);
+	ready = log_segment_ready(log, segment, error);
+	if (ready != PLOG_OK)
+		return ready;
+	if (log->cursor.slot != 0 && log->cursor.segment == extent->segment && log->cursor.offset >= offset &&
+		log->cursor.slot >= extent->slot && log->cursor.slot <= slot)
+		offset = log->cursor.offset;
+	for (;;)
+	{
+		struct plog_record record;
+		int64_t got;
+
+		if (offset + PLOG_RECORD_HEADER > segment->header.size)
+			return unreadable(log, segment, slot, extent->offset, error);
+		got = log->ops->pread(log->ops->context, segment->handle, head, sizeof head, offset);
+		if (got < 0)
+			return log_fail_io(log, error, got, "read", segment->name);
+		if (got < PLOG_RECORD_HEADER)
+			return unreadable(log, segment, slot, offset, error);
+		format_get_record(head, &record);
+		if (!format_length_possible(record.length, segment->header.size - offset))
+			return unreadable(log, segment, slot, offset, error);
+		if (record.type == extent->type && record.slot == slot)
+		{
+			enum plog_code code = load_record(log, segment, slot, offset, head, got, item, error);
+
+			if (code == PLOG_OK)
+				log->cursor =
+					(struct log_cursor){slot + 1, extent->segment, offset + format_padded(record.length)};
+			return code;
+		}
+		offset += format_padded(record.length);
+	}
+}
+
+static enum plog_code find_item(struct plog *log, uint64_t slot, struct plog_error *error,
+								struct log_item **item)
+{
+	const struct log_extent *extent;
+	enum plog_code code = PLOG_OK;
+
+	if (log->dead)
+		return log_fail(error, PLOG_IO, 0, "the log in directory \"%s\" is closed after an earlier failure",
+						log->directory);
+	if (slot < log->state.at.first_slot || slot > log->state.at.end)
+		return log_fail(error, PLOG_CORRUPT, 0, "slot %" PRIu64 " is not in the log", slot);
+	*item = log_window_find(&log->cache, slot);
+	if (*item != NULL)
+	{
+		keep_for_reader(log, *item);
+		return PLOG_OK;
+	}
+	/* The index knows an install only when it has its place. */
+	if (log->pending_installs > 0)
+		code = log_place_pending(log, error);
+	if (code == PLOG_OK)
+		code = log_write_out(log, error);
+	if (code != PLOG_OK)
+		return code;
+	extent = log_index_find(&log->index, slot);
+	plog_assert(extent != NULL);
+	code = scan_extent(log, extent, slot, item, error);
+	if (code != PLOG_OK)
+		return code;
+	keep_for_reader(log, *item);
+	log_item_release(*item);
+	return PLOG_OK;
+}
+
+enum plog_code plog_read(struct plog *log, uint64_t slot, struct paxos_entry *entry, struct plog_error *error)
+{
+	struct log_item *item;
+	enum plog_code code = find_item(log, slot, error, &item);
+
+	if (code != PLOG_OK)
+		return code;
+	entry->bytes = item->bytes + PLOG_RECORD_HEADER;
+	entry->length = item->record.length - PLOG_RECORD_HEADER;
+	return PLOG_OK;
+}
+
+enum plog_code plog_read_ballot(struct plog *log, uint64_t slot, uint64_t *epoch, struct paxos_ballot *ballot,
+								struct plog_error *error)
+{
+	struct log_item *item;
+	enum plog_code code = find_item(log, slot, error, &item);
+
+	if (code != PLOG_OK)
+		return code;
+	*epoch = item->record.epoch;
+	*ballot = item->record.ballot;
+	return PLOG_OK;
+}
