@@ -1,0 +1,402 @@
+/*
+ * test_log_damage.c - bad bytes and what recovery makes of them: torn tails are cut off, what was
+ * acknowledged and is bad makes the node say "damaged", with what D7 and Y2 need (D5 to D7).
+ */
+#include "unit.h"
+
+#include "fake_disk.h"
+#include "log_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "log/format.h"
+
+static const struct paxos_ballot one = {1, 0, 1};
+static const struct paxos_ballot two = {2, 0, 2};
+
+static char newest[128]; /* path of the segment with the highest number */
+
+static void find_newest(const struct fake_disk *disk)
+{
+	newest[0] = '\0';
+	for (size_t i = 0; fake_disk_name(disk, i) != NULL; i++)
+	{
+		const char *name = fake_disk_name(disk, i);
+
+		if (strncmp(name, "/log/segment.", 13) == 0 && strcmp(name, newest) > 0)
+			snprintf(newest, sizeof newest, "%s", name);
+	}
+}
+
+/* Offset of the n-th record from 0 in the newest segment, or its end. */
+static uint64_t record_offset(const struct fake_disk *disk, unsigned n)
+{
+	uint64_t offset = format_data_offset((uint64_t) fake_disk_size(disk, newest));
+
+	while (n-- > 0)
+	{
+		uint8_t header[PLOG_RECORD_HEADER];
+		struct plog_record record;
+
+		fake_disk_get(disk, newest, offset, header, sizeof header);
+		format_get_record(header, &record);
+		if (record.length == 0)
+			break;
+		offset += format_padded(record.length);
+	}
+	return offset;
+}
+
+struct scene
+{
+	struct fake_disk *disk;
+	struct model *model;
+};
+
+static struct scene open_scene(uint64_t segment_bytes)
+{
+	struct scene scene = {fake_disk_new(1), model_new(1, segment_bytes, 0)};
+
+	if (model_open(scene.model, fake_disk_ops(scene.disk)) != PLOG_OK ||
+		!model_check_recovered(scene.model, false))
+		abort();
+	return scene;
+}
+
+/* Three syncs of two entries each at ballot 1, all known completed if asked for. */
+static struct scene six_entries(bool completed)
+{
+	struct scene scene = open_scene(65536);
+
+	for (int i = 0; i < 3; i++)
+	{
+		if (model_append(scene.model, one, 2, 200) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
+			abort();
+	}
+	if (completed && plog_write_completion(scene.model->log, &scene.model->error) != PLOG_OK)
+		abort();
+	model_close(scene.model);
+	fake_disk_crash(scene.disk);
+	find_newest(scene.disk);
+	return scene;
+}
+
+static enum plog_code reopen(struct scene *scene)
+{
+	model_close(scene->model);
+	fake_disk_kill(scene->disk);
+	return model_open(scene->model, fake_disk_ops(scene->disk));
+}
+
+static void close_scene(struct scene *scene)
+{
+	model_free(scene->model);
+	fake_disk_free(scene->disk);
+}
+
+/* ---------------------------------------------------------------- torn */
+
+/* The last record, written but not synced, is there up to each of its bytes. */
+static void torn_at_every_byte(void)
+{
+	struct scene scene = six_entries(true);
+	uint64_t from = record_offset(scene.disk, 6);
+	struct plog_identity identity = {.segment = 1, .run = 1};
+	uint8_t bytes[PLOG_RECORD_HEADER + 100] = {0};
+	struct plog_record record = {.length = sizeof bytes, .type = PLOG_RECORD_ENTRY, .ballot = one, .slot = 7};
+	struct paxos_id id = {{1, 2, 3}};
+	unsigned wrong = 0;
+
+	identity.store_id = id;
+	memset(bytes + PLOG_RECORD_HEADER, 0x5a, 100);
+	format_put_record(bytes, &record, &identity, from);
+	for (size_t kept = 0; kept <= sizeof bytes; kept++)
+	{
+		struct scene torn = {fake_disk_clone(scene.disk, kept), scene.model};
+		uint64_t end = kept == sizeof bytes ? 7 : 6;
+
+		fake_disk_put(torn.disk, newest, from, bytes, kept);
+		if (reopen(&torn) != PLOG_OK || torn.model->state.paxos.damage.damaged ||
+			torn.model->state.paxos.end != end ||
+			(torn.model->state.tail_bytes_cut != 0) != (kept > 4 && kept < sizeof bytes))
+		{
+			printf("# %zu bytes: end %" PRIu64 ", cut %" PRIu64 "\n", kept, torn.model->state.paxos.end,
+				   torn.model->state.tail_bytes_cut);
+			wrong++;
+		}
+		model_close(torn.model);
+		fake_disk_free(torn.disk);
+	}
+	ok(wrong == 0, "a record torn at each of its %zu bytes is cut off, whole it is kept", sizeof bytes);
+	close_scene(&scene);
+}
+
+/* ---------------------------------------------------------------- rot */
+
+/* Each bit place of a record that a completed sync covers. */
+static void rot_of_acknowledged(void)
+{
+	struct scene scene = six_entries(true);
+	uint64_t from = record_offset(scene.disk, 3);
+	uint64_t to = record_offset(scene.disk, 4);
+	unsigned wrong = 0;
+
+	for (uint64_t at = from; at < to; at++)
+	{
+		struct scene rotten = {fake_disk_clone(scene.disk, at), scene.model};
+		const struct paxos_durable_state *got = &rotten.model->state.paxos;
+
+		fake_disk_flip(rotten.disk, newest, at, (uint8_t) (1u << at % 8));
+		if (reopen(&rotten) != PLOG_OK || !got->damage.damaged || got->damage.doubtful || got->end != 3 ||
+			got->damage.lowest_written != 3 || got->damage.named_slot != 6 ||
+			paxos_ballot_compare(got->damage.named_ballot, one) != 0)
+			wrong++;
+		model_close(rotten.model);
+		fake_disk_free(rotten.disk);
+	}
+	ok(wrong == 0, "each of %" PRIu64 " flipped bits in an acknowledged record is damage", to - from);
+	close_scene(&scene);
+}
+
+static void doubt_and_forgiveness(void)
+{
+	struct scene scene = six_entries(false);
+	struct paxos_durable_state *got = &scene.model->state.paxos;
+
+	fake_disk_flip(scene.disk, newest, record_offset(scene.disk, 5) + 70, 4);
+	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && got->damage.doubtful,
+	   "a bad record under the marker of a sync that nothing says completed is doubtful");
+	is_u64(got->end, 5, "the intact prefix ends before it");
+	is_u64(got->damage.lowest_written, 5, "the sync wrote slot 5 and up");
+	is_u64(got->damage.named_slot, 6, "and names slot 6");
+	ok(strstr(scene.model->state.damage_place, "segment.0000000000000001, offset ") != NULL,
+	   "the place is named: %s", scene.model->state.damage_place);
+	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && got->damage.doubtful &&
+		   got->damage.named_slot == 6,
+	   "the doubt outlives a restart");
+	ok(strstr(scene.model->state.damage_place, "segment.0000000000000001, offset ") != NULL,
+	   "and so does its place");
+	ok(plog_forgive_doubt(scene.model->log, &scene.model->state, &scene.model->error) == PLOG_OK &&
+		   !got->damage.damaged && got->end == 5,
+	   "a cluster of one cuts it off");
+	ok(reopen(&scene) == PLOG_OK && !got->damage.damaged && got->end == 5, "for good");
+	close_scene(&scene);
+}
+
+static void healed_by_install(void)
+{
+	struct scene scene = six_entries(true);
+	struct paxos_durable_state *got = &scene.model->state.paxos;
+
+	fake_disk_flip(scene.disk, newest, record_offset(scene.disk, 2) + 8, 1);
+	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && got->end == 2 && got->damage.lowest_written == 3,
+	   "damage in the middle");
+	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && got->end == 2 && got->damage.named_slot == 6,
+	   "stays through a restart");
+	scene.model->after[0].end = 2;
+	scene.model->after[0].accepted = one;
+	scene.model->last = scene.model->durable = scene.model->id = 0;
+	ok(model_install(scene.model, two, 2, 9, false) == PLOG_OK && model_sync(scene.model) == PLOG_OK,
+	   "a Sync");
+	ok(reopen(&scene) == PLOG_OK && !got->damage.damaged && got->end == 9 &&
+		   paxos_ballot_compare(got->accepted, two) == 0 && got->promise.round == 2,
+	   "heals it durably");
+	close_scene(&scene);
+}
+
+/* What stands in a segment before the newest is completed by that one's being there. */
+static void rot_in_older_segment(void)
+{
+	struct scene scene = open_scene(32768);
+	struct paxos_durable_state *got = &scene.model->state.paxos;
+	uint64_t at;
+
+	for (int i = 0; i < 12; i++)
+	{
+		if (model_append(scene.model, one, 1, 3000) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
+			abort();
+	}
+	model_close(scene.model);
+	snprintf(newest, sizeof newest, "/log/segment.0000000000000001");
+	at = record_offset(scene.disk, 1) + 2000;
+	fake_disk_flip(scene.disk, newest, at, 1);
+	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && !got->damage.doubtful && got->end == 1,
+	   "a bad record in an older segment is damage");
+	is_u64(got->damage.lowest_written, 2, "its marker tells the lowest slot");
+	is_u64(got->damage.named_slot, 12, "the newest marker the highest");
+	close_scene(&scene);
+}
+
+/* A lost block of markers takes no neighbours with it: what they covered is still known completed. */
+static void lost_markers(void)
+{
+	struct scene scene = six_entries(true);
+	struct paxos_durable_state *got = &scene.model->state.paxos;
+	uint8_t zeros[PLOG_BLOCK] = {0};
+
+	/* Markers 0 and 2 lie in the first block, 1 and the completion in the second. */
+	fake_disk_put(scene.disk, newest, PLOG_MARKERS_OFFSET, zeros, sizeof zeros);
+	fake_disk_flip(scene.disk, newest, record_offset(scene.disk, 4) + 80, 1);
+	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && !got->damage.doubtful && got->end == 4,
+	   "a bad record whose own marker is lost is damage, by the next marker");
+	is_u64(got->damage.lowest_written, 1, "what it wrote is not known");
+	is_u64(got->damage.named_slot, 6, "what was accepted is, by the next marker");
+	close_scene(&scene);
+}
+
+static void headers(void)
+{
+	struct scene scene = six_entries(true);
+	struct paxos_durable_state *got = &scene.model->state.paxos;
+	struct fake_disk *both;
+	struct scene lost;
+
+	fake_disk_flip(scene.disk, newest, 40, 1);
+	both = fake_disk_clone(scene.disk, 1);
+	ok(reopen(&scene) == PLOG_OK && !got->damage.damaged && got->end == 6,
+	   "one copy of a header may be lost");
+	lost = (struct scene){both, scene.model};
+	fake_disk_flip(lost.disk, newest, PLOG_BLOCK + 40, 1);
+	ok(reopen(&lost) == PLOG_OK && got->damage.damaged && !got->damage.doubtful && got->end == 0 &&
+		   got->damage.lowest_written == 1 && got->damage.named_slot == 6,
+	   "with both lost the segment is damaged, and its markers still name");
+	model_close(lost.model);
+	fake_disk_free(lost.disk);
+	close_scene(&scene);
+}
+
+static void unreadable_block(void)
+{
+	struct scene scene = six_entries(true);
+	struct paxos_durable_state *got = &scene.model->state.paxos;
+
+	model_close(scene.model);
+	fake_disk_kill(scene.disk);
+	fake_disk_unreadable(scene.disk, newest, record_offset(scene.disk, 0));
+	ok(model_open(scene.model, fake_disk_ops(scene.disk)) == PLOG_OK && got->damage.damaged &&
+		   got->end == 0 && got->damage.named_slot == 6,
+	   "a block that can't be read is damage, not a node that never starts");
+	close_scene(&scene);
+}
+
+static void missing_segment(void)
+{
+	struct scene scene = open_scene(32768);
+	struct paxos_durable_state *got = &scene.model->state.paxos;
+
+	for (int i = 0; i < 12; i++)
+	{
+		if (model_append(scene.model, one, 1, 3000) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
+			abort();
+	}
+	model_close(scene.model);
+	fake_disk_remove(scene.disk, "/log/segment.0000000000000001");
+	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && !got->damage.doubtful && got->first_slot > 1 &&
+		   got->end == 12 && got->damage.lowest_written == 1,
+	   "a segment file that is missing is damage");
+	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && got->end == 12, "also the next time");
+	close_scene(&scene);
+}
+
+/* ---------------------------------------------------------------- by seeds */
+
+/*
+ * One bit anywhere in a segment of a log that is durable throughout: either nothing changed, or the node is
+ * damaged, the intact prefix is a prefix below lowest_written, and what was accepted is named.
+ */
+static bool safe_after_rot(const struct model *model, const struct model_log *truth)
+{
+	const struct paxos_durable_state *got = &model->state.paxos;
+	int order = paxos_ballot_compare(got->damage.named_ballot, truth->accepted);
+
+	if (!got->damage.damaged)
+		return got->end == truth->end && paxos_ballot_compare(got->accepted, truth->accepted) == 0;
+	if (order < 0 || (order == 0 && got->damage.named_slot < truth->end))
+		return false;
+	if (got->damage.lowest_written == 0 || got->damage.lowest_written > truth->end + 1)
+		return got->damage.lowest_written == got->end + 1;
+	return true;
+}
+
+/* Slots below lowest_written, which a Sync's base may keep (Y2), are the true ones. */
+static bool keeps_the_truth(struct model *model, const struct model_log *truth)
+{
+	static struct model_log kept;
+	const struct paxos_durable_state *got = &model->state.paxos;
+
+	kept = *truth;
+	kept.first_slot = got->first_slot > truth->first_slot ? got->first_slot : truth->first_slot;
+	kept.end = got->end < truth->end ? got->end : truth->end;
+	if (got->damage.damaged && kept.end >= got->damage.lowest_written)
+		kept.end = got->damage.lowest_written - 1;
+	return model_reads_back(model, &kept);
+}
+
+static bool one_flip(uint64_t seed, unsigned *damages)
+{
+	struct scene scene = {fake_disk_new(seed), model_new(seed, 32768, 0)};
+	const char *names[64];
+	size_t count = 0;
+	bool good = model_open(scene.model, fake_disk_ops(scene.disk)) == PLOG_OK &&
+				model_check_recovered(scene.model, false);
+	uint64_t at;
+
+	for (int step = 0; step < 60 && good; step++)
+		good = model_random_step(scene.model) == PLOG_OK;
+	good = good && model_sync(scene.model) == PLOG_OK &&
+		   plog_write_completion(scene.model->log, &scene.model->error) == PLOG_OK;
+	for (size_t i = 0; fake_disk_name(scene.disk, i) != NULL; i++)
+	{
+		if (strncmp(fake_disk_name(scene.disk, i), "/log/segment.", 13) == 0)
+			names[count++] = fake_disk_name(scene.disk, i);
+	}
+	at = fake_disk_random(&scene.model->random);
+	fake_disk_flip(scene.disk, names[at % count], (at >> 8) % 32768, (uint8_t) (1u << (at >> 40) % 8));
+	good = good && reopen(&scene) == PLOG_OK &&
+		   safe_after_rot(scene.model, &scene.model->after[scene.model->last]) &&
+		   keeps_the_truth(scene.model, &scene.model->after[scene.model->last]);
+	if (scene.model->state.paxos.damage.damaged)
+		++*damages;
+	if (!good)
+		printf("# seed %" PRIu64 ": end %" PRIu64 " of %" PRIu64 ", damaged %d, lowest %" PRIu64 ", %s\n",
+			   seed, scene.model->state.paxos.end, scene.model->after[scene.model->last].end,
+			   scene.model->state.paxos.damage.damaged, scene.model->state.paxos.damage.lowest_written,
+			   scene.model->error.message);
+	close_scene(&scene);
+	return good;
+}
+
+static void random_flips(uint64_t first, uint64_t count)
+{
+	unsigned damages = 0;
+	unsigned wrong = 0;
+
+	for (uint64_t seed = first; seed < first + count && wrong < 5; seed++)
+	{
+		if (!one_flip(seed, &damages))
+			wrong++;
+	}
+	ok(wrong == 0, "one flipped bit anywhere, %" PRIu64 " seeds", count);
+	ok(damages > count / 20, "some of them hit (%u)", damages);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3)
+	{
+		random_flips(strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10));
+		return done();
+	}
+	torn_at_every_byte();
+	rot_of_acknowledged();
+	doubt_and_forgiveness();
+	healed_by_install();
+	rot_in_older_segment();
+	lost_markers();
+	headers();
+	unreadable_block();
+	missing_segment();
+	random_flips(1, 1000);
+	return done();
+}
