@@ -1,0 +1,91 @@
+/*
+ * disk.h - one node's simulated disk, behind the log's table of file calls.
+ *
+ * Every file has what the page cache shows (current) and what the platter holds (synced), by sectors of
+ * 512 bytes.  At a power loss each sector that differs is by itself kept, lost or torn, and of the changes
+ * to directories that no sync_directory() covered a suffix is lost.  A process that dies alone leaves the
+ * page cache as it is.  After a failed sync the kernel believes sectors clean that never reached the
+ * platter.  Any call can be the one at which the machine dies: from then on nothing has an effect.
+ */
+#ifndef SIM_DISK_H
+#define SIM_DISK_H
+
+#include "log/file_ops.h"
+#include "rng.h"
+#include "trace.h"
+
+#define DISK_SECTOR 512
+#define DISK_NAMES 1024
+#define DISK_HANDLES 1024
+#define DISK_CHANGES 256
+#define DISK_PATH 56
+
+struct inode;
+
+struct disk_name
+{
+	char path[DISK_PATH];
+	struct inode *inode;
+};
+
+struct disk_names
+{
+	uint32_t n;
+	struct disk_name names[DISK_NAMES];
+};
+
+enum disk_change_kind
+{
+	DISK_CREATE,
+	DISK_RENAME,
+	DISK_UNLINK
+};
+
+/* A change of a directory that is not synced. */
+struct disk_change
+{
+	enum disk_change_kind kind;
+	struct inode *inode;
+	char path[DISK_PATH];
+	char to[DISK_PATH];
+};
+
+struct disk
+{
+	struct file_ops ops;
+	struct rng rng;
+	struct trace *trace;
+	uint32_t node;
+	struct disk_names current;
+	struct disk_names synced;
+	uint32_t n_changes;
+	struct disk_change changes[DISK_CHANGES];
+	struct
+	{
+		struct inode *inode;
+		bool read_only;
+	} handles[DISK_HANDLES];
+	struct inode *inodes; /* all of them */
+
+	bool dead;              /* the machine died in the middle of a call */
+	uint64_t crash_in;      /* it dies at the n-th call from now; 0: never */
+	uint64_t crash_at_sync; /* it dies in the n-th sync from now; 0: never */
+	uint64_t fail_in;       /* the n-th write or sync from now fails; 0: never */
+	bool failed;            /* one did in this life */
+	bool full;              /* ENOSPC for whatever grows a file or makes one */
+	uint32_t write_back;    /* per mille: chance that a write makes the kernel write some sectors back */
+	uint64_t calls;
+	uint64_t syncs;
+};
+
+/* "directory" is there from the beginning and lasts. */
+void disk_init(struct disk *d, uint32_t node, uint64_t seed, struct trace *trace, const char *directory);
+void disk_free(struct disk *d);
+
+/* The process is gone; with the machine (power) or alone.  Ready for the next life. */
+void disk_end_life(struct disk *d, bool power);
+
+/* Flips one bit in a used, synced part of a file of the log; false: there is none. */
+bool disk_rot(struct disk *d);
+
+#endif /* SIM_DISK_H */

@@ -1,0 +1,406 @@
+/*
+ * faults.c - what goes wrong, and when: each seed weighs the kinds for itself.
+ */
+#include "sim.h"
+
+/* ---------------------------------------------------------------- small things */
+
+static sim_time duration(struct world *w, uint32_t timeouts)
+{
+	return rng_skewed(&w->rng, 10 * SIM_MS, timeouts * w->config.election_timeout_ms * SIM_MS);
+}
+
+static bool is_up(const struct node *n)
+{
+	return n->state == NODE_FORMING || n->state == NODE_RUNNING;
+}
+
+/* The node that says it leads with the highest ballot; 0: none. */
+static uint32_t leader(const struct world *w)
+{
+	struct paxos_ballot best = {0, 0, 0};
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+	{
+		struct paxos_status status;
+
+		if (w->nodes[i].state != NODE_RUNNING)
+			continue;
+		paxos_status(w->nodes[i].core, &status);
+		if (status.role == PAXOS_LEADER && paxos_ballot_compare(status.ballot, best) > 0)
+			best = status.ballot;
+	}
+	return best.node_id;
+}
+
+static void crash(struct world *w, struct node *n, bool power)
+{
+	if (!is_up(n))
+		return;
+	if (power && rng_chance(&w->rng, w->config.crash_in_call))
+	{
+		if (rng_chance(&w->rng, 500))
+			n->disk.crash_at_sync = rng_between(&w->rng, 1, 6);
+		else
+			n->disk.crash_in = rng_between(&w->rng, 1, 40);
+	}
+	else
+		node_die(w, n, power);
+}
+
+/* ---------------------------------------------------------------- the network */
+
+static void cut_both(struct world *w, uint32_t a, uint32_t b)
+{
+	net_cut(w, a, b, true);
+	net_cut(w, b, a, true);
+}
+
+static void partition(struct world *w, uint32_t group)
+{
+	for (uint32_t a = 1; a <= w->config.n_nodes; a++)
+		for (uint32_t b = a + 1; b <= w->config.n_nodes; b++)
+			if (((group >> a) & 1) != ((group >> b) & 1))
+				cut_both(w, a, b);
+	world_schedule(w, duration(w, 12), (struct event){.kind = EVENT_HEAL_ALL});
+}
+
+static void one_way(struct world *w, uint32_t node)
+{
+	uint32_t peer = 1 + (uint32_t) rng_below(&w->rng, w->config.n_nodes);
+	bool out = rng_chance(&w->rng, 500);
+	uint32_t from = out ? node : peer;
+	uint32_t to = out ? peer : node;
+
+	if (peer == node)
+		return;
+	net_cut(w, from, to, true);
+	world_schedule(w, duration(w, 12), (struct event){.kind = EVENT_HEAL_LINK, .a = from, .b = to});
+}
+
+/* All that comes to a node, or all that leaves it, is late; most often what was sent is answered too late. */
+static void slow_links(struct world *w, uint32_t node)
+{
+	uint32_t slow_us = (uint32_t) rng_between(&w->rng, w->config.election_timeout_ms * SIM_MS / 10,
+											  w->config.election_timeout_ms * SIM_MS * 3 / 2);
+	bool incoming = rng_chance(&w->rng, 750);
+
+	TRACE(&w->trace, "net links %s n%u are slow by %u us", TRACE_STRING(incoming ? "to" : "from"), node,
+		  slow_us);
+	for (uint32_t peer = 1; peer <= w->config.n_nodes; peer++)
+		if (peer != node)
+			w->network.directions[incoming ? peer : node][incoming ? node : peer].slow_us = slow_us;
+	world_schedule(w, duration(w, 12), (struct event){.kind = EVENT_HEAL_ALL});
+}
+
+/* Only links with the hub stay; "apart" loses those too. */
+static void star(struct world *w, uint32_t hub, uint32_t apart)
+{
+	for (uint32_t a = 1; a <= w->config.n_nodes; a++)
+		for (uint32_t b = a + 1; b <= w->config.n_nodes; b++)
+			if ((a != hub && b != hub) || a == apart || b == apart)
+				cut_both(w, a, b);
+}
+
+static uint32_t other_than(struct world *w, uint32_t node)
+{
+	uint32_t other = 1 + (uint32_t) rng_below(&w->rng, w->config.n_nodes - 1);
+
+	return other >= node ? other + 1 : other;
+}
+
+/* Partial connectivity, as the Omni-Paxos paper names it. */
+static void shape(struct world *w, enum final_shape which)
+{
+	uint32_t node = leader(w);
+
+	if (node == 0)
+		node = 1 + (uint32_t) rng_below(&w->rng, w->config.n_nodes);
+	if (w->config.n_nodes < 3)
+		return;
+	TRACE(&w->trace, "---- partial connectivity, shape %u around n%u", which, node);
+	if (which == FINAL_QUORUM_LOSS)
+		star(w, other_than(w, node), 0);
+	else if (which == FINAL_CONSTRAINED && w->config.n_nodes >= 5)
+		star(w, other_than(w, node), node);
+	else
+		cut_both(w, node, other_than(w, node));
+}
+
+/* ---------------------------------------------------------------- single nodes */
+
+static void freeze(struct world *w, struct node *n)
+{
+	if (n->frozen_until > w->now)
+		return;
+	n->frozen_until = w->now + duration(w, 4);
+	TRACE(&w->trace, "n%u freezes until %u us", n->id, n->frozen_until);
+}
+
+static void slow_disk(struct world *w, struct node *n)
+{
+	n->slow_disk = duration(w, 3);
+	TRACE(&w->trace, "n%u disk is slow: %u us more a sync", n->id, n->slow_disk);
+	world_schedule(w, duration(w, 8), (struct event){.kind = EVENT_UNSTALL, .node = n->id});
+}
+
+static void fill_disk(struct world *w, struct node *n)
+{
+	n->disk.full = true;
+	TRACE(&w->trace, "n%u disk is full", n->id);
+	world_schedule(w, duration(w, 8), (struct event){.kind = EVENT_FULL_ENDS, .node = n->id});
+}
+
+/*
+ * None before the cluster has formed (F2), and mostly at most a minority at a time, which D7 survives.  Where
+ * more rots, the cluster may have to stop, and still must not lose anything in silence.
+ */
+static void rot(struct world *w, struct node *n)
+{
+	uint32_t rotten = 0;
+	uint32_t most = w->config.rot_anywhere ? w->config.n_nodes : (w->config.n_nodes - 1) / 2;
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+		rotten += (w->rotten >> i) & 1;
+	if (n->config.n_members == 0 || n->state == NODE_BROKEN || (w->rotten & (1u << n->id)) != 0 ||
+		rotten >= most)
+		return;
+	if (w->config.rot_anywhere)
+		node_settle(w, n);
+	/* What rots within 50 ms of its sync looks torn (D5): a majority may lose only older records. */
+	if (w->config.rot_anywhere &&
+		(n->state != NODE_RUNNING || plog_dirty(n->log) || plog_wants_completion(n->log)))
+		return;
+	if (is_up(n))
+		node_die(w, n, rng_chance(&w->rng, 500));
+	if (disk_rot(&n->disk))
+		w->rotten |= 1u << n->id;
+}
+
+/* On several nodes at once, all down together. */
+static void rot_everywhere(struct world *w)
+{
+	sim_time off = w->now + duration(w, 4);
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+		if (rng_chance(&w->rng, 600))
+		{
+			rot(w, &w->nodes[i]);
+			w->nodes[i].down_until = off;
+		}
+}
+
+static void stall_apply(struct world *w, struct node *n)
+{
+	n->apply_stalled = true;
+	TRACE(&w->trace, "n%u apply stalls", n->id);
+	world_schedule(w, duration(w, 10), (struct event){.kind = EVENT_UNSTALL, .node = n->id});
+}
+
+/* All go down before one comes back; most of them in the middle of what their disks were doing. */
+static void lose_power_everywhere(struct world *w)
+{
+	sim_time off = w->now + duration(w, 6);
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+	{
+		struct node *n = &w->nodes[i];
+
+		n->down_until = off;
+		if (is_up(n) && rng_chance(&w->rng, 800))
+			n->disk.crash_at_sync = rng_between(&w->rng, 1, 2);
+		else if (is_up(n))
+			node_die(w, n, true);
+	}
+}
+
+/* ---------------------------------------------------------------- one fault */
+
+static void inflict(struct world *w, enum fault fault, struct node *n)
+{
+	switch (fault)
+	{
+		case FAULT_POWER_LOSS:
+			crash(w, n, true);
+			break;
+		case FAULT_PROCESS_DIES:
+			crash(w, n, false);
+			break;
+		case FAULT_ALL_LOSE_POWER:
+			lose_power_everywhere(w);
+			break;
+		case FAULT_PARTITION:
+			partition(w, (uint32_t) rng_below(&w->rng, 2u << w->config.n_nodes));
+			break;
+		case FAULT_ISOLATE:
+			partition(w, 1u << n->id);
+			break;
+		case FAULT_ONE_WAY:
+			one_way(w, n->id);
+			break;
+		case FAULT_RESET:
+			if (w->config.n_nodes > 1)
+				net_reset_pair(w, n->id, other_than(w, n->id));
+			break;
+		case FAULT_SLOW_NETWORK:
+			w->network.slow_us = (uint32_t) duration(w, 1);
+			world_schedule(w, duration(w, 6), (struct event){.kind = EVENT_HEAL_ALL});
+			break;
+		case FAULT_FREEZE:
+			freeze(w, n);
+			break;
+		case FAULT_SLOW_DISK:
+			slow_disk(w, n);
+			break;
+		case FAULT_DISK_FULL:
+			fill_disk(w, n);
+			break;
+		case FAULT_IO_ERROR:
+			n->disk.fail_in = rng_between(&w->rng, 1, 20);
+			break;
+		case FAULT_ROT:
+			if (w->config.rot_anywhere)
+				rot_everywhere(w);
+			else
+				rot(w, n);
+			break;
+		case FAULT_SLOW_LINKS:
+			slow_links(w, n->id);
+			break;
+		case FAULT_APPLY_STALLS:
+			stall_apply(w, n);
+			break;
+		default:
+			shape(w, (enum final_shape) rng_between(&w->rng, FINAL_QUORUM_LOSS, FINAL_CHAINED));
+			world_schedule(w, duration(w, 12), (struct event){.kind = EVENT_HEAL_ALL});
+	}
+}
+
+static enum fault draw_fault(struct world *w)
+{
+	uint32_t total = 0;
+	uint64_t die;
+
+	for (uint32_t i = 0; i < FAULTS; i++)
+		total += w->config.fault_weights[i];
+	if (total == 0)
+		return FAULT_POWER_LOSS;
+	die = rng_below(&w->rng, total);
+	for (uint32_t i = 0; i < FAULTS; i++)
+	{
+		if (die < w->config.fault_weights[i])
+			return (enum fault) i;
+		die -= w->config.fault_weights[i];
+	}
+	return FAULT_POWER_LOSS;
+}
+
+void faults_next(struct world *w)
+{
+	static const enum fault at_leader[] = {FAULT_POWER_LOSS, FAULT_PROCESS_DIES, FAULT_ISOLATE,
+										   FAULT_ONE_WAY,    FAULT_FREEZE,       FAULT_SLOW_DISK,
+										   FAULT_SLOW_LINKS};
+	uint32_t node = 1 + (uint32_t) rng_below(&w->rng, w->config.n_nodes);
+	enum fault fault = draw_fault(w);
+
+	if (w->phase != PHASE_CHAOS)
+		return;
+	if (fault == FAULT_LEADER)
+	{
+		fault = at_leader[rng_below(&w->rng, sizeof(at_leader) / sizeof(at_leader[0]))];
+		node = leader(w) != 0 ? leader(w) : node;
+	}
+	inflict(w, fault, &w->nodes[node]);
+	world_schedule(w, rng_between(&w->rng, SIM_MS, w->config.fault_gap_ms * SIM_MS),
+				   (struct event){.kind = EVENT_FAULT});
+}
+
+void faults_init(struct world *w)
+{
+	if (w->config.fault_gap_ms > 0)
+		world_schedule(w, rng_between(&w->rng, SIM_MS, 4 * w->config.election_timeout_ms * SIM_MS),
+					   (struct event){.kind = EVENT_FAULT});
+}
+
+/* ---------------------------------------------------------------- the end of faults */
+
+/* Frozen nodes wake when their time comes: what waits for them must stay in order. */
+void faults_stop(struct world *w)
+{
+	w->kill_source = false;
+	net_heal_all(w);
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+	{
+		struct node *n = &w->nodes[i];
+
+		n->disk.full = false;
+		n->disk.crash_in = 0;
+		n->disk.crash_at_sync = 0;
+		n->disk.fail_in = 0;
+		n->held_down = false;
+		n->down_until = 0;
+		n->slow_disk = 0;
+		n->apply_stalled = false;
+		if (n->state == NODE_DOWN)
+			world_schedule(w, rng_below(&w->rng, 50 * SIM_MS),
+						   (struct event){.kind = EVENT_START, .node = i});
+		else if (n->state == NODE_RUNNING)
+			apply_schedule(w, n);
+	}
+}
+
+static void hold_down(struct world *w, struct node *n)
+{
+	n->held_down = true;
+	if (is_up(n))
+		node_die(w, n, true);
+}
+
+/* Of three nodes the leader only freezes for a while, since a second one is to die. */
+static void leader_goes(struct world *w)
+{
+	struct node *n = &w->nodes[leader(w)];
+
+	if (n->id == 0 || w->config.n_nodes < 3)
+		return;
+	w->kill_source = true;
+	if (w->config.n_nodes > 3)
+		hold_down(w, n);
+	else if (n->frozen_until <= w->now)
+		n->frozen_until = w->now + 3 * w->config.election_timeout_ms * SIM_MS;
+}
+
+void faults_pulled(struct world *w, uint32_t source)
+{
+	if (!w->kill_source)
+		return;
+	w->kill_source = false;
+	world_schedule(w, rng_skewed(&w->rng, 0, 2 * w->config.delay_us),
+				   (struct event){.kind = EVENT_SOURCE_DIES, .a = source});
+}
+
+void faults_source_dies(struct world *w, uint32_t source)
+{
+	if (w->phase == PHASE_PARTIAL)
+		hold_down(w, &w->nodes[source]);
+}
+
+void faults_final_shape(struct world *w)
+{
+	uint32_t minority = (w->config.n_nodes - 1) / 2;
+
+	if (w->config.final == FINAL_WHOLE)
+		return;
+	if (w->config.final == FINAL_SOURCE_DIES)
+	{
+		leader_goes(w);
+		return;
+	}
+	if (w->config.final != FINAL_MINORITY)
+	{
+		shape(w, w->config.final);
+		return;
+	}
+	for (uint32_t i = 1; i <= minority; i++)
+		hold_down(w, &w->nodes[i]);
+}

@@ -1,0 +1,316 @@
+/*
+ * net.c - connections between nodes, and what becomes of the messages on them.
+ *
+ * A connection of a pair has a generation; each end believes in one or in none, and learns of a loss at
+ * its own time.  Within a connection messages come in order, and once one is lost nothing behind it comes;
+ * in a lossy world they are dropped, doubled and reordered one by one besides.
+ */
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *message_name(enum paxos_message_type type)
+{
+	static const char *const names[PAXOS_MESSAGE_TYPES] = {
+		"NONE",          "HEARTBEAT",  "HEARTBEAT_REPLY", "PREPARE",
+		"PROMISE",       "PULL",       "CHUNK",           "SYNC",
+		"SYNC_PROGRESS", "ACCEPT",     "ACCEPTED",        "GAP",
+		"CHOSEN",        "REFUSE",     "FORWARD",         "FORWARD_REPLY",
+		"READ_REQUEST",  "READ_REPLY", "READ_ROUND",      "READ_ROUND_REPLY",
+		"FENCE",
+	};
+
+	return (unsigned) type < PAXOS_MESSAGE_TYPES ? names[type] : "UNKNOWN";
+}
+
+/* ---------------------------------------------------------------- packets */
+
+static struct packet *copy_message(const struct paxos_message *message)
+{
+	size_t bytes = 0;
+	struct packet *packet;
+	uint8_t *next;
+
+	for (uint32_t i = 0; i < message->n_entries; i++)
+		bytes += message->entries[i].length;
+	packet = calloc(1, sizeof(*packet) + message->n_entries * sizeof(struct paxos_entry) + bytes);
+	packet->from = message->from;
+	packet->to = message->to;
+	packet->message = *message;
+	packet->message.entries = packet->entries;
+	next = (uint8_t *) (packet->entries + message->n_entries);
+	for (uint32_t i = 0; i < message->n_entries; i++)
+	{
+		memcpy(next, message->entries[i].bytes, message->entries[i].length);
+		packet->entries[i].bytes = next;
+		packet->entries[i].length = message->entries[i].length;
+		next += message->entries[i].length;
+	}
+	return packet;
+}
+
+static struct packet *copy_formation(const struct formation_message *message)
+{
+	struct packet *packet = calloc(1, sizeof(*packet));
+
+	packet->from = message->from;
+	packet->to = message->to;
+	packet->formation = true;
+	packet->formation_message = malloc(sizeof(*message));
+	*packet->formation_message = *message;
+	return packet;
+}
+
+void net_free_packet(struct packet *packet)
+{
+	free(packet->formation_message);
+	free(packet);
+}
+
+/* ---------------------------------------------------------------- sending */
+
+static void drop(struct world *w, struct packet *packet, struct direction *direction, const char *why)
+{
+	if (!packet->formation && packet->message.type > PAXOS_HEARTBEAT_REPLY)
+		TRACE(&w->trace, "net n%u > n%u %s lost: %s", packet->from, packet->to,
+			  TRACE_STRING(message_name(packet->message.type)), TRACE_STRING(why));
+	if (direction != NULL && direction->poisoned != packet->generation)
+	{
+		direction->poisoned = packet->generation;
+		/* The ends find out by and by. */
+		net_reset_pair(w, packet->from, packet->to);
+	}
+	net_free_packet(packet);
+}
+
+static sim_time delivery_delay(struct world *w)
+{
+	struct network *net = &w->network;
+	sim_time delay = rng_skewed(&net->rng, 20, w->config.delay_us + 20) + net->slow_us;
+
+	if (w->config.lossy && w->phase <= PHASE_CHAOS && rng_chance(&net->rng, w->config.late))
+		delay += rng_below(&net->rng, w->config.election_timeout_ms * SIM_MS * 2);
+	return delay;
+}
+
+static void send_once(struct world *w, struct packet *packet, struct direction *direction)
+{
+	sim_time delay = delivery_delay(w) + direction->slow_us;
+
+	if (!w->config.lossy)
+	{
+		if (w->now + delay <= direction->last_delivery)
+			delay = direction->last_delivery - w->now + 1;
+		direction->last_delivery = w->now + delay;
+	}
+	world_schedule(w, delay, (struct event){.kind = EVENT_DELIVER, .node = packet->to, .data = packet});
+}
+
+static void send_packet(struct world *w, struct packet *packet)
+{
+	struct network *net = &w->network;
+	struct direction *direction = &net->directions[packet->from][packet->to];
+	bool chaos = w->phase == PHASE_CHAOS;
+
+	net->sent++;
+	packet->generation = direction->generation;
+	if (direction->generation == 0)
+		drop(w, packet, NULL, "not connected");
+	else if (direction->poisoned == direction->generation)
+		drop(w, packet, NULL, "connection broken");
+	else if (direction->cut)
+		drop(w, packet, w->config.lossy ? NULL : direction, "link cut");
+	else if (chaos && rng_chance(&net->rng, w->config.drop))
+		drop(w, packet, NULL, "dropped");
+	else
+	{
+		if (!packet->formation && rng_chance(&net->rng, w->config.duplicate))
+		{
+			struct packet *copy = copy_message(&packet->message);
+
+			copy->generation = packet->generation;
+			send_once(w, copy, direction);
+		}
+		send_once(w, packet, direction);
+	}
+}
+
+void net_send_message(struct world *w, const struct paxos_message *m)
+{
+	if (m->type > PAXOS_HEARTBEAT_REPLY)
+		TRACE(&w->trace, "n%u > n%u %s ballot %b slot %u +%u end %u chosen %u seq %u", m->from, m->to,
+			  TRACE_STRING(message_name(m->type)), TRACE_BALLOT(m->ballot), m->slot, m->n_entries, m->end,
+			  m->chosen, m->sequence);
+	else
+		TRACE(&w->trace, "n%u > n%u %s own %b follows %b content %u accepting %u ready %u seq %u", m->from,
+			  m->to, TRACE_STRING(message_name(m->type)), TRACE_BALLOT(m->ballot), TRACE_BALLOT(m->followed),
+			  m->content, m->accepting, m->ready, m->sequence);
+	send_packet(w, copy_message(m));
+	if (m->type == PAXOS_PULL)
+		faults_pulled(w, m->to);
+}
+
+void net_send_formation(struct world *w, const struct formation_message *message)
+{
+	TRACE(&w->trace, "n%u > n%u formation message %u, %u acknowledgements", message->from, message->to,
+		  message->type, message->n_acks);
+	send_packet(w, copy_formation(message));
+}
+
+void net_deliver(struct world *w, struct packet *packet)
+{
+	struct network *net = &w->network;
+	struct direction *direction = &net->directions[packet->from][packet->to];
+	struct node *n = &w->nodes[packet->to];
+
+	if (net->directions[packet->to][packet->from].generation != packet->generation ||
+		n->state < NODE_FORMING || n->state == NODE_BROKEN)
+		drop(w, packet, NULL, "connection gone");
+	else if (direction->poisoned == packet->generation)
+		drop(w, packet, NULL, "connection broken");
+	else if (direction->cut && rng_chance(&net->rng, 500)) /* else it was past the cut already */
+		drop(w, packet, w->config.lossy ? NULL : direction, "link cut");
+	else
+	{
+		net->delivered++;
+		node_receive(w, n, packet);
+		net_free_packet(packet);
+	}
+}
+
+/* ---------------------------------------------------------------- connections */
+
+bool net_connected(const struct world *w, uint32_t node, uint32_t peer)
+{
+	return w->network.directions[node][peer].generation != 0;
+}
+
+static void schedule_connect(struct world *w, uint32_t a, uint32_t b, sim_time delay)
+{
+	uint32_t low = a < b ? a : b;
+	uint32_t high = a < b ? b : a;
+
+	if (w->network.connect_scheduled[low][high])
+		return;
+	w->network.connect_scheduled[low][high] = true;
+	world_schedule(w, delay, (struct event){.kind = EVENT_CONNECT, .a = low, .b = high});
+}
+
+static bool reachable(const struct world *w, const struct node *n)
+{
+	return (n->state == NODE_FORMING || n->state == NODE_RUNNING) && n->frozen_until <= w->now;
+}
+
+/* One end gives up the connection it believes in. */
+static void end_down(struct world *w, uint32_t node, uint32_t peer, bool reset)
+{
+	struct direction *direction = &w->network.directions[node][peer];
+
+	if (direction->generation == 0)
+		return;
+	direction->generation = 0;
+	TRACE(&w->trace, "net n%u loses its connection to n%u", node, peer);
+	node_peer_down(w, &w->nodes[node], peer, reset);
+}
+
+void net_try_connect(struct world *w, uint32_t a, uint32_t b)
+{
+	struct network *net = &w->network;
+	struct direction *ab = &net->directions[a][b];
+	struct direction *ba = &net->directions[b][a];
+
+	net->connect_scheduled[a][b] = false;
+	if (ab->generation != 0 && ab->generation == ba->generation)
+		return;
+	if (ab->cut || ba->cut || !reachable(w, &w->nodes[a]) || !reachable(w, &w->nodes[b]))
+	{
+		schedule_connect(w, a, b, rng_between(&net->rng, 20 * SIM_MS, 80 * SIM_MS));
+		return;
+	}
+	end_down(w, a, b, true);
+	end_down(w, b, a, true);
+	/* Being told of a loss can end a life. */
+	if (!reachable(w, &w->nodes[a]) || !reachable(w, &w->nodes[b]))
+	{
+		schedule_connect(w, a, b, 50 * SIM_MS);
+		return;
+	}
+	ab->generation = ba->generation = ++net->generations;
+	ab->last_delivery = ba->last_delivery = w->now;
+	TRACE(&w->trace, "net n%u and n%u are connected", a, b);
+	node_peer_up(w, &w->nodes[a], b);
+	node_peer_up(w, &w->nodes[b], a);
+}
+
+void net_lose(struct world *w, uint32_t node, uint32_t peer, uint64_t generation, bool reset)
+{
+	if (w->network.directions[node][peer].generation != generation)
+		return;
+	end_down(w, node, peer, reset);
+	schedule_connect(w, node, peer, rng_between(&w->network.rng, SIM_MS, 100 * SIM_MS));
+}
+
+static void schedule_lose(struct world *w, uint32_t node, uint32_t peer, sim_time delay, bool reset)
+{
+	uint64_t generation = w->network.directions[node][peer].generation;
+
+	if (generation == 0)
+		return;
+	world_schedule(w, delay,
+				   (struct event){.kind = EVENT_LOSE, .node = node, .a = peer, .b = generation, .c = reset});
+}
+
+void net_reset_pair(struct world *w, uint32_t a, uint32_t b)
+{
+	sim_time longest = w->config.election_timeout_ms * SIM_MS;
+	bool reset = rng_chance(&w->network.rng, 500);
+
+	w->network.directions[a][b].poisoned = w->network.directions[a][b].generation;
+	w->network.directions[b][a].poisoned = w->network.directions[b][a].generation;
+	schedule_lose(w, a, b, rng_skewed(&w->network.rng, 0, longest), reset);
+	schedule_lose(w, b, a, rng_skewed(&w->network.rng, 0, longest), reset);
+	schedule_connect(w, a, b, longest);
+}
+
+/* A dead process' kernel resets its connections; a dead machine leaves its peers to find out. */
+void net_node_died(struct world *w, uint32_t node, bool power)
+{
+	sim_time longest = (power ? 3 * w->config.election_timeout_ms : 2) * SIM_MS;
+
+	for (uint32_t peer = 1; peer <= w->config.n_nodes; peer++)
+	{
+		if (peer == node)
+			continue;
+		w->network.directions[node][peer].generation = 0;
+		schedule_lose(w, peer, node, rng_between(&w->network.rng, 50, longest), !power);
+		schedule_connect(w, node, peer, rng_between(&w->network.rng, SIM_MS, 60 * SIM_MS));
+	}
+}
+
+void net_cut(struct world *w, uint32_t from, uint32_t to, bool cut)
+{
+	if (w->network.directions[from][to].cut == cut)
+		return;
+	w->network.directions[from][to].cut = cut;
+	TRACE(&w->trace, "net link n%u > n%u %s", from, to, TRACE_STRING(cut ? "is cut" : "heals"));
+}
+
+void net_heal_all(struct world *w)
+{
+	w->network.slow_us = 0;
+	for (uint32_t a = 1; a <= w->config.n_nodes; a++)
+		for (uint32_t b = 1; b <= w->config.n_nodes; b++)
+		{
+			w->network.directions[a][b].slow_us = 0;
+			net_cut(w, a, b, false);
+		}
+}
+
+void net_init(struct world *w)
+{
+	rng_seed(&w->network.rng, w->seed, 2);
+	for (uint32_t a = 1; a <= w->config.n_nodes; a++)
+		for (uint32_t b = a + 1; b <= w->config.n_nodes; b++)
+			schedule_connect(w, a, b, rng_between(&w->network.rng, SIM_MS, 30 * SIM_MS));
+}

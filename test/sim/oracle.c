@@ -1,0 +1,466 @@
+/*
+ * oracle.c - what is durable where, what is chosen by that, and S1 to S7.
+ *
+ * It is fed with what each core handed out and with what each log said is synced, and never asks a node.
+ * A slot is chosen when a quorum durably held it at one ballot; since logs have no holes, that is the
+ * quorum-th longest log ever durable at the ballot.
+ */
+#include "oracle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- making, freeing, asking */
+
+struct oracle *oracle_new(struct world *w)
+{
+	struct oracle *o = calloc(1, sizeof(*o));
+
+	o->model = model_new();
+	return o;
+}
+
+static void forget_pending(struct witness *witness)
+{
+	for (uint32_t i = 0; i < witness->n_pending; i++)
+		free(witness->pending[i].ids);
+	witness->n_pending = 0;
+}
+
+void oracle_free(struct oracle *o)
+{
+	for (uint32_t i = 0; i <= SIM_NODES; i++)
+	{
+		forget_pending(&o->witnesses[i]);
+		free(o->witnesses[i].pending);
+		image_free(&o->witnesses[i].taken);
+		image_free(&o->witnesses[i].durable);
+	}
+	for (uint32_t i = 0; i < o->n_ballots; i++)
+	{
+		free(o->ballots[i]->log.ids);
+		free(o->ballots[i]);
+	}
+	free(o->chosen.ids);
+	free(o->chosen_at.ids);
+	oracle_names_free(o);
+	model_free(o->model);
+	free(o);
+}
+
+struct model *oracle_model(struct world *w)
+{
+	return w->oracle->model;
+}
+
+uint64_t oracle_chosen(const struct world *w)
+{
+	return w->oracle->chosen_through;
+}
+
+bool oracle_damaged(const struct world *w, uint32_t node)
+{
+	return w->oracle->witnesses[node].durable.damaged;
+}
+
+bool oracle_doubtful(const struct world *w, uint32_t node)
+{
+	return w->oracle->witnesses[node].durable.doubtful;
+}
+
+uint32_t oracle_undamaged(const struct world *w)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+		n += w->nodes[i].state != NODE_BROKEN && !oracle_damaged(w, i);
+	return n;
+}
+
+bool oracle_recoverable(const struct world *w)
+{
+	if (oracle_undamaged(w) >= world_quorum(w))
+		return true;
+	/* D8: all voters answer, and no bad copy is of something that was surely synced. */
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+		if (w->nodes[i].state == NODE_BROKEN || (oracle_damaged(w, i) && !oracle_doubtful(w, i)))
+			return false;
+	return true;
+}
+
+/* ---------------------------------------------------------------- ballots */
+
+struct ballot_record *oracle_ballot(struct world *w, struct paxos_ballot ballot)
+{
+	struct oracle *o = w->oracle;
+	struct ballot_record *record;
+
+	if (o->n_ballots > 0 && paxos_ballot_compare(o->ballots[o->last_ballot]->ballot, ballot) == 0)
+		return o->ballots[o->last_ballot];
+	for (uint32_t i = o->n_ballots; i-- > 0;)
+		if (paxos_ballot_compare(o->ballots[i]->ballot, ballot) == 0)
+		{
+			o->last_ballot = i;
+			return o->ballots[i];
+		}
+	if (o->n_ballots == sizeof(o->ballots) / sizeof(o->ballots[0]))
+		world_fail(w, "L2", "%u ballots: elections never end", o->n_ballots);
+	record = calloc(1, sizeof(*record));
+	record->ballot = ballot;
+	o->last_ballot = o->n_ballots;
+	o->ballots[o->n_ballots++] = record;
+	return record;
+}
+
+void oracle_put(struct world *w, struct ballot_record *record, uint64_t slot, uint32_t id,
+				const struct node *n)
+{
+	uint32_t known = slots_get(&record->log, slot);
+
+	if (known == 0)
+		slots_set(&record->log, slot, id);
+	else if (known != id)
+		world_fail(w, "S2", "n%u has another value for slot %u at ballot %u.%u than was there before", n->id,
+				   (unsigned) slot, (unsigned) record->ballot.round, record->ballot.node_id);
+}
+
+/* S3, B2: a ballot belongs to one run; one whose Prepare left is never taken again. */
+static void take_ballot(struct world *w, const struct node *n, struct paxos_ballot ballot)
+{
+	struct ballot_record *record = oracle_ballot(w, ballot);
+
+	if (record->prepared && record->owner_run != n->log_state.run)
+		world_fail(w, "S3", "n%u takes ballot %u.%u again, which an earlier run of it used", n->id,
+				   (unsigned) ballot.round, ballot.node_id);
+	record->owner_run = n->log_state.run;
+}
+
+static void check_owner(struct world *w, const struct node *n, struct paxos_ballot ballot, const char *what)
+{
+	if (ballot.node_id != n->id || oracle_ballot(w, ballot)->owner_run != n->log_state.run)
+		world_fail(w, "S3", "n%u sends %s at ballot %u.%u, which it did not take in this run", n->id, what,
+				   (unsigned) ballot.round, ballot.node_id);
+}
+
+/* S5, S6: what a higher ballot's leader adopted holds everything chosen below. */
+static void check_adopted(struct world *w, const struct ballot_record *record, uint64_t slot)
+{
+	if (slots_get(&record->log, slot) != slots_get(&w->oracle->chosen, slot))
+		world_fail(w, "S6", "slot %u is chosen, and the log that leader %u.%u adopted does not have it",
+				   (unsigned) slot, (unsigned) record->ballot.round, record->ballot.node_id);
+}
+
+/* The lowest ballot at which the slot was chosen: only leaders above that one must have it. */
+static struct paxos_ballot chosen_at(const struct oracle *o, uint64_t slot)
+{
+	return o->ballots[slots_get(&o->chosen_at, slot) - 1]->ballot;
+}
+
+static void establish(struct world *w, struct ballot_record *record)
+{
+	record->established = true;
+	for (uint64_t slot = 1; slot <= w->oracle->chosen_through; slot++)
+		if (paxos_ballot_compare(chosen_at(w->oracle, slot), record->ballot) < 0)
+			check_adopted(w, record, slot);
+}
+
+/* ---------------------------------------------------------------- chosen */
+
+static void choose(struct world *w, uint32_t by, uint64_t slot)
+{
+	struct oracle *o = w->oracle;
+	struct paxos_ballot ballot = o->ballots[by]->ballot;
+	uint32_t id = slots_get(&o->ballots[by]->log, slot);
+	bool again = slot <= o->chosen_through;
+
+	if (again && slots_get(&o->chosen, slot) != id)
+		world_fail(w, "S1", "slot %u is chosen twice: ballot %u.%u has another value", (unsigned) slot,
+				   (unsigned) ballot.round, ballot.node_id);
+	if (again && paxos_ballot_compare(chosen_at(o, slot), ballot) <= 0)
+		return;
+	if (id == 0)
+		world_fail(w, "oracle", "slot %u is chosen at a ballot that never had it", (unsigned) slot);
+	slots_set(&o->chosen, slot, id);
+	slots_set(&o->chosen_at, slot, by + 1);
+	for (uint32_t i = 0; i < o->n_ballots; i++)
+		if (o->ballots[i]->established && paxos_ballot_compare(o->ballots[i]->ballot, ballot) > 0)
+			check_adopted(w, o->ballots[i], slot);
+	if (again)
+		return;
+	o->chosen_through = slot;
+	model_fold(w, o->model, slot, o->names[id - 1].bytes, o->names[id - 1].length);
+}
+
+static uint64_t quorum_through(const struct world *w, const struct ballot_record *record)
+{
+	uint64_t best = 0;
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+	{
+		uint32_t as_long = 0;
+
+		for (uint32_t j = 1; j <= w->config.n_nodes; j++)
+			as_long += record->through[j] >= record->through[i];
+		if (as_long >= world_quorum(w) && record->through[i] > best)
+			best = record->through[i];
+	}
+	return best;
+}
+
+void oracle_count(struct world *w, const struct node *n)
+{
+	const struct image *image = &w->oracle->witnesses[n->id].durable;
+	struct ballot_record *record;
+	uint64_t through;
+
+	if (image->damaged || image->accepted.round == 0)
+		return;
+	record = oracle_ballot(w, image->accepted);
+	if (image->end > record->through[n->id])
+		record->through[n->id] = image->end;
+	through = quorum_through(w, record);
+	if (through <= record->chosen_through)
+		return;
+	for (uint64_t slot = record->chosen_through + 1; slot <= through; slot++)
+		choose(w, w->oracle->last_ballot, slot);
+	record->chosen_through = through;
+	TRACE(&w->trace, "oracle: chosen through %u at ballot %b", w->oracle->chosen_through,
+		  TRACE_BALLOT(record->ballot));
+}
+
+/* ---------------------------------------------------------------- writes */
+
+static struct pending copy_write(struct world *w, const struct paxos_write *write)
+{
+	struct pending pending = {write->id,   write->type, write->ballot,    write->first_slot,
+							  write->base, write->end,  write->n_entries, NULL};
+
+	if (write->n_entries > 0)
+		pending.ids = malloc(write->n_entries * sizeof(*pending.ids));
+	for (uint32_t i = 0; i < write->n_entries; i++)
+		pending.ids[i] = oracle_name(w->oracle, &write->entries[i]);
+	return pending;
+}
+
+static void check_installed(struct world *w, const struct node *n, const struct image *image)
+{
+	struct ballot_record *record = oracle_ballot(w, image->accepted);
+
+	for (uint64_t slot = 1; slot <= image->end; slot++)
+		oracle_put(w, record, slot, slots_get(&image->log, slot), n);
+	if (image->accepted.node_id == n->id && !record->established)
+	{
+		check_owner(w, n, image->accepted, "itself a log");
+		establish(w, record);
+	}
+}
+
+void oracle_written(struct world *w, struct node *n, const struct paxos_write *write)
+{
+	struct witness *witness = &w->oracle->witnesses[n->id];
+	struct pending pending = copy_write(w, write);
+	const char *wrong;
+
+	if (witness->n_pending == witness->pending_capacity)
+	{
+		witness->pending_capacity = witness->pending_capacity == 0 ? 16 : witness->pending_capacity * 2;
+		witness->pending = realloc(witness->pending, witness->pending_capacity * sizeof(pending));
+	}
+	witness->pending[witness->n_pending++] = pending;
+	wrong = image_apply(&witness->taken, &pending, pending.n);
+	if (wrong != NULL)
+		world_fail(w, "write", "n%u: %s", n->id, wrong);
+	if (write->type == PAXOS_WRITE_PROMISE && write->ballot.node_id == n->id)
+		take_ballot(w, n, write->ballot);
+	if (write->type == PAXOS_WRITE_INSTALL)
+		check_installed(w, n, &witness->taken);
+	if (write->type == PAXOS_WRITE_APPEND)
+		for (uint32_t i = 0; i < pending.n; i++)
+			oracle_put(w, oracle_ballot(w, write->ballot), write->first_slot + i, pending.ids[i], n);
+}
+
+void oracle_durable(struct world *w, struct node *n, uint64_t id)
+{
+	struct witness *witness = &w->oracle->witnesses[n->id];
+	uint32_t done = 0;
+
+	while (done < witness->n_pending && witness->pending[done].id <= id)
+	{
+		const char *wrong = image_apply(&witness->durable, &witness->pending[done], witness->pending[done].n);
+
+		if (wrong != NULL)
+			world_fail(w, "oracle", "n%u: durable state differs from what was written: %s", n->id, wrong);
+		oracle_count(w, n);
+		free(witness->pending[done++].ids);
+	}
+	witness->n_pending -= done;
+	if (done > 0)
+		memmove(witness->pending, witness->pending + done, witness->n_pending * sizeof(*witness->pending));
+}
+
+/* ---------------------------------------------------------------- messages: S3, S4, S7, S15 */
+
+static void check_promise(struct world *w, const struct node *n, const struct paxos_message *m)
+{
+	const struct image *durable = &w->oracle->witnesses[n->id].durable;
+	const struct image *taken = &w->oracle->witnesses[n->id].taken;
+	struct ballot_record *record;
+
+	if (paxos_ballot_compare(durable->promise, m->ballot) < 0)
+		world_fail(w, "S4", "n%u sends a Promise that is not durable", n->id);
+	if (paxos_ballot_compare(taken->promise, m->ballot) > 0)
+		world_fail(w, "B3", "n%u sends a Promise below what it has promised", n->id);
+	if (m->damage.damaged != durable->damaged)
+		world_fail(w, "D7", "n%u says in a Promise that it is damaged: %u", n->id, m->damage.damaged);
+	if (paxos_ballot_compare(m->accepted, durable->accepted) != 0 || m->end > durable->end)
+		world_fail(w, "S4", "n%u promises with accepted ballot %u.%u through %u; durable is %u.%u through %u",
+				   n->id, (unsigned) m->accepted.round, m->accepted.node_id, (unsigned) m->end,
+				   (unsigned) durable->accepted.round, durable->accepted.node_id, (unsigned) durable->end);
+	if (m->damage.damaged || m->accepted.round == 0)
+		return;
+	record = oracle_ballot(w, m->accepted);
+	if (paxos_ballot_compare(m->accepted, m->ballot) < 0 &&
+		paxos_ballot_compare(taken->accepted, m->ballot) < 0 &&
+		(m->end < record->through[n->id] || m->end < taken->end ||
+		 paxos_ballot_compare(taken->accepted, m->accepted) != 0))
+		world_fail(w, "B3", "n%u promises with log end %u and has taken through %u", n->id, (unsigned) m->end,
+				   (unsigned) taken->end);
+}
+
+static void check_accepted(struct world *w, const struct node *n, const struct paxos_message *m)
+{
+	const struct image *durable = &w->oracle->witnesses[n->id].durable;
+	const struct image *taken = &w->oracle->witnesses[n->id].taken;
+
+	if (durable->damaged)
+		world_fail(w, "D7", "n%u is damaged and sends Accepted", n->id);
+	if (paxos_ballot_compare(durable->accepted, m->ballot) != 0 || m->slot > durable->end)
+		world_fail(w, "S4", "n%u sends Accepted through %u at ballot %u.%u; durable is through %u at %u.%u",
+				   n->id, (unsigned) m->slot, (unsigned) m->ballot.round, m->ballot.node_id,
+				   (unsigned) durable->end, (unsigned) durable->accepted.round, durable->accepted.node_id);
+	if (paxos_ballot_compare(taken->promise, m->ballot) > 0)
+		world_fail(w, "B3", "n%u sends Accepted at ballot %u.%u after it took a higher one", n->id,
+				   (unsigned) m->ballot.round, m->ballot.node_id);
+}
+
+static void check_chunk(struct world *w, const struct node *n, const struct paxos_message *m)
+{
+	const struct image *durable = &w->oracle->witnesses[n->id].durable;
+	const struct image *taken = &w->oracle->witnesses[n->id].taken;
+
+	/* The answer to a late copy of a Pull: that candidate has led since, and takes no chunks. */
+	if (oracle_ballot(w, m->ballot)->established)
+		return;
+	if (paxos_ballot_compare(taken->promise, m->ballot) != 0 ||
+		paxos_ballot_compare(durable->promise, m->ballot) < 0)
+		world_fail(w, "P1", "n%u serves a chunk to a candidate whose ballot is not its promise", n->id);
+	if (durable->damaged && (!durable->doubtful || oracle_undamaged(w) >= world_quorum(w)))
+		world_fail(w, "P1", "n%u is damaged and serves a chunk", n->id);
+	w->n_of_all += durable->damaged;
+	if (paxos_ballot_compare(m->accepted, taken->accepted) != 0)
+		world_fail(w, "P1", "n%u serves a chunk under an accepted ballot that it does not have", n->id);
+	for (uint32_t i = 0; i < m->n_entries; i++)
+		if (oracle_name(w->oracle, &m->entries[i]) != slots_get(&taken->log, m->slot + 1 + i) ||
+			m->slot + 1 + i > taken->end)
+			world_fail(w, "S15", "n%u serves another entry for slot %u than its log holds", n->id,
+					   (unsigned) (m->slot + 1 + i));
+}
+
+/* Accepts and Syncs: proposals of the sender's ballot. */
+static void check_proposals(struct world *w, const struct node *n, const struct paxos_message *m)
+{
+	const struct image *taken = &w->oracle->witnesses[n->id].taken;
+	struct ballot_record *record = oracle_ballot(w, m->ballot);
+
+	check_owner(w, n, m->ballot, message_name(m->type));
+	for (uint32_t i = 0; i < m->n_entries; i++)
+	{
+		uint64_t slot = m->slot + 1 + i;
+		uint32_t id = oracle_name(w->oracle, &m->entries[i]);
+
+		oracle_put(w, record, slot, id, n);
+		if (paxos_ballot_compare(taken->accepted, m->ballot) == 0 && slots_get(&taken->log, slot) != id)
+			world_fail(w, "S15", "n%u proposes for slot %u what its own log does not hold", n->id,
+					   (unsigned) slot);
+	}
+}
+
+static void check_prepare(struct world *w, const struct node *n, const struct paxos_message *m)
+{
+	struct ballot_record *record = oracle_ballot(w, m->ballot);
+
+	check_owner(w, n, m->ballot, "Prepare");
+	if (paxos_ballot_compare(w->oracle->witnesses[n->id].durable.promise, m->ballot) < 0)
+		world_fail(w, "B1", "n%u sends a Prepare before its own promise is durable", n->id);
+	record->prepared = true;
+}
+
+/* E3: never a ballot below the promise, nor below one followed before. */
+static void check_followed(struct world *w, struct node *n, const struct paxos_message *m)
+{
+	if (paxos_ballot_compare(m->followed, w->oracle->witnesses[n->id].durable.promise) < 0)
+		world_fail(w, "E3", "n%u follows a ballot below its promise", n->id);
+	if (paxos_ballot_compare(m->followed, n->followed) < 0)
+		world_fail(w, "E3", "n%u follows a lower ballot than before", n->id);
+	n->followed = m->followed;
+}
+
+void oracle_message(struct world *w, struct node *n, const struct paxos_message *m)
+{
+	if (m->chosen > w->oracle->chosen_through)
+		world_fail(w, "S7", "n%u says in %s that %u is chosen; it is through %u", n->id,
+				   message_name(m->type), (unsigned) m->chosen, (unsigned) w->oracle->chosen_through);
+	switch (m->type)
+	{
+		case PAXOS_HEARTBEAT:
+		case PAXOS_HEARTBEAT_REPLY:
+			if (m->ballot.round != 0)
+				check_owner(w, n, m->ballot, "a heartbeat");
+			check_followed(w, n, m);
+			break;
+		case PAXOS_PREPARE:
+			check_prepare(w, n, m);
+			break;
+		case PAXOS_PROMISE:
+			check_promise(w, n, m);
+			break;
+		case PAXOS_ACCEPTED:
+			check_accepted(w, n, m);
+			break;
+		case PAXOS_CHUNK:
+			check_chunk(w, n, m);
+			break;
+		case PAXOS_SYNC:
+		case PAXOS_ACCEPT:
+			check_proposals(w, n, m);
+			break;
+		case PAXOS_READ_REPLY:
+			if (m->slot > w->oracle->chosen_through)
+				world_fail(w, "S11", "n%u gives read index %u; chosen is %u", n->id, (unsigned) m->slot,
+						   (unsigned) w->oracle->chosen_through);
+			break;
+		case PAXOS_FENCE:
+			world_fail(w, "X1", "n%u fences n%u, and nobody runs twice", n->id, m->to);
+		default:
+			break;
+	}
+}
+
+void oracle_chosen_event(struct world *w, struct node *n, uint64_t slot)
+{
+	const struct image *durable = &w->oracle->witnesses[n->id].durable;
+
+	if (slot < n->chosen)
+		world_fail(w, "S7", "n%u: the chosen index falls from %u to %u", n->id, (unsigned) n->chosen,
+				   (unsigned) slot);
+	if (slot > w->oracle->chosen_through)
+		world_fail(w, "S7", "n%u may apply through %u; chosen is %u", n->id, (unsigned) slot,
+				   (unsigned) w->oracle->chosen_through);
+	if (slot > durable->end)
+		world_fail(w, "A5", "n%u may apply through %u; durable there is %u", n->id, (unsigned) slot,
+				   (unsigned) durable->end);
+	for (uint64_t s = n->chosen + 1; s <= slot; s++)
+		if (slots_get(&durable->log, s) != slots_get(&w->oracle->chosen, s))
+			world_fail(w, "A5", "n%u may apply slot %u, where it holds what is not chosen", n->id,
+					   (unsigned) s);
+}

@@ -1,0 +1,110 @@
+/*
+ * oracle.h - between the oracle's files: what is known of entries, ballots and each node's durable log.
+ */
+#ifndef SIM_ORACLE_H
+#define SIM_ORACLE_H
+
+#include "sim.h"
+
+/* An array by slot of entry names; 0: none. */
+struct slots
+{
+	uint32_t *ids;
+	uint64_t capacity;
+	uint64_t end; /* the highest slot ever set */
+};
+
+/* What is known of one ballot. */
+struct ballot_record
+{
+	struct paxos_ballot ballot;
+	uint64_t owner_run;              /* the run of its node that took it */
+	bool prepared;                   /* a Prepare left */
+	bool established;                /* its leader has adopted a log */
+	struct slots log;                /* what its leader put, or anyone holds at it, by slot (S2) */
+	uint64_t through[SIM_NODES + 1]; /* durable on that node at this ballot, ever */
+	uint64_t chosen_through;
+};
+
+/* One node's log: as handed out by its core, or as durable on its disk. */
+struct image
+{
+	struct paxos_ballot promise;
+	struct paxos_ballot accepted;
+	uint64_t end;
+	struct slots log;
+	struct paxos_ballot stage_ballot;
+	struct slots stage;
+	bool damaged;
+	bool doubtful;
+};
+
+/* A write that is not known durable. */
+struct pending
+{
+	uint64_t id;
+	enum paxos_write_type type;
+	struct paxos_ballot ballot;
+	uint64_t first_slot;
+	uint64_t base;
+	uint64_t end;
+	uint32_t n;
+	uint32_t *ids;
+};
+
+struct witness
+{
+	struct image taken;
+	struct image durable;
+	struct pending *pending;
+	uint32_t n_pending;
+	uint32_t pending_capacity;
+};
+
+struct name
+{
+	uint64_t digest;
+	uint32_t length;
+	uint8_t *bytes;
+};
+
+struct oracle
+{
+	/* entries by name: equal bytes, equal name */
+	struct name *names; /* by id - 1 */
+	uint32_t n_names;
+	uint32_t names_capacity;
+	uint32_t *hash;
+	uint32_t hash_size;
+
+	struct ballot_record *ballots[1024];
+	uint32_t n_ballots;
+	uint32_t last_ballot;
+
+	struct witness witnesses[SIM_NODES + 1];
+	struct slots chosen;
+	struct slots chosen_at; /* the lowest ballot it was chosen at: index in ballots, and one */
+	uint64_t chosen_through;
+	struct model *model;
+};
+
+/* oracle_log.c */
+uint32_t slots_get(const struct slots *slots, uint64_t slot);
+void slots_set(struct slots *slots, uint64_t slot, uint32_t id);
+void slots_copy(struct slots *to, const struct slots *from, uint64_t end);
+void image_copy(struct image *to, const struct image *from);
+void image_free(struct image *image);
+/* Applies one write as the log means it; "take" of an APPEND's entries.  The name of what can't be, or NULL. */
+const char *image_apply(struct image *image, const struct pending *write, uint32_t take);
+uint32_t oracle_name(struct oracle *o, const struct paxos_entry *entry);
+void oracle_names_free(struct oracle *o);
+
+/* oracle.c */
+struct ballot_record *oracle_ballot(struct world *w, struct paxos_ballot ballot);
+/* S2: the leader of that ballot put this entry there, and no other. */
+void oracle_put(struct world *w, struct ballot_record *record, uint64_t slot, uint32_t id,
+				const struct node *n);
+/* What node n durably holds counts towards what is chosen. */
+void oracle_count(struct world *w, const struct node *n);
+
+#endif /* SIM_ORACLE_H */

@@ -1,0 +1,529 @@
+/*
+ * sim.h - the simulated world: what its parts know of each other.
+ *
+ *	 world.c	 virtual time, event queue, phases of a run, the seed's configuration
+ *	 net.c		 connections and what becomes of messages
+ *	 disk.c		 one node's disk
+ *	 node.c		 one node's worker: hosts the core and the log as the PostgreSQL worker does
+ *	 apply.c	 one node's database: applies chosen entries, loses a suffix in a crash
+ *	 client.c	 clients, and the request ring's states
+ *	 faults.c	 what goes wrong, and when
+ *	 oracle.c	 S1 to S7 from durable state; model.c: the chosen log's own fold (S8, S11 to S13);
+ *	 liveness.c	 L1 to L5, once faults have stopped
+ *
+ * Everything is drawn from the seed: the same seed gives the same trace hash on every machine.
+ */
+#ifndef SIM_H
+#define SIM_H
+
+#include "disk.h"
+#include "log/log.h"
+#include "paxos/command.h"
+#include "paxos/formation.h"
+#include "paxos/paxos.h"
+#include "paxos/session.h"
+#include "paxos/state_hash.h"
+#include "rng.h"
+#include "trace.h"
+
+#define SIM_NODES 7
+#define SIM_CLIENTS 8
+#define SIM_PARTITIONS 2
+#define SIM_KEYS 12
+#define SIM_ROWS (SIM_PARTITIONS * SIM_KEYS)
+#define SIM_BATCH_KEYS 4
+#define SIM_COMMITS 8
+/* After that many requests clients are slower, so that no seed takes long. */
+#define SIM_BUSY_REQUESTS 1500
+
+/* Virtual microseconds. */
+typedef uint64_t sim_time;
+#define SIM_MS 1000u
+
+struct world;
+
+/* ---------------------------------------------------------------- configuration of a seed */
+
+enum fault
+{
+	FAULT_POWER_LOSS = 0,
+	FAULT_PROCESS_DIES,
+	FAULT_ALL_LOSE_POWER,
+	FAULT_PARTITION,
+	FAULT_ISOLATE,
+	FAULT_ONE_WAY,
+	FAULT_RESET,
+	FAULT_SLOW_NETWORK,
+	FAULT_FREEZE,
+	FAULT_SLOW_DISK,
+	FAULT_DISK_FULL,
+	FAULT_IO_ERROR,
+	FAULT_ROT,
+	FAULT_APPLY_STALLS,
+	FAULT_SHAPE,
+	FAULT_SLOW_LINKS,
+	FAULT_LEADER, /* one of the above, at the leader */
+	FAULTS
+};
+
+enum final_shape
+{
+	FINAL_WHOLE = 0,   /* everything is healed */
+	FINAL_MINORITY,    /* a minority stays down */
+	FINAL_QUORUM_LOSS, /* one node reaches all, the others only it */
+	FINAL_CONSTRAINED, /* the old leader is cut off, one node reaches a quorum that has no other */
+	FINAL_CHAINED,     /* a - b - c */
+	FINAL_SOURCE_DIES, /* the leader goes, and then whom the next one pulls its log from (E6) */
+	FINAL_SHAPES
+};
+
+struct sim_config
+{
+	uint32_t n_nodes;
+	uint32_t n_clients;
+	uint32_t election_timeout_ms;
+	uint32_t heartbeat_ms;
+	bool priorities; /* nodes differ in priority */
+	uint32_t window_bytes;
+	uint64_t unapplied_bytes_max;
+	bool tight_apply; /* apply may fall behind A6's limit in ordinary work */
+	uint64_t segment_bytes;
+	uint64_t cache_bytes;
+	uint64_t min_free_segments;
+
+	bool lossy;           /* drop, duplicate and reorder within a connection */
+	uint32_t drop;        /* per mille, lossy only */
+	uint32_t duplicate;   /* per mille, lossy only */
+	uint32_t delay_us;    /* of a message, at most */
+	uint32_t late;        /* per mille of messages that are much later, lossy only */
+	uint32_t sync_us;     /* of a sync, at most */
+	uint32_t tell_us;     /* from the sync's end until the core hears of it, at most */
+	uint32_t send_us;     /* from an input until messages are pulled, at most */
+	uint32_t apply_us;    /* from chosen to the apply transaction, at most */
+	uint32_t apply_batch; /* entries a transaction, at most */
+
+	uint32_t value_bytes;     /* mostly at most */
+	uint32_t big_value_bytes; /* now and then */
+	uint32_t think_us;        /* a client's pause */
+	uint32_t deadline_ms;     /* of a request */
+	uint32_t read_share;      /* per mille of requests */
+
+	uint64_t chaos_ms;
+	uint32_t fault_gap_ms; /* between faults, at most; 0: none at all */
+	uint32_t fault_weights[FAULTS];
+	uint32_t crash_in_call; /* per mille: a crash happens inside a file call */
+	bool rot_anywhere;      /* bits flip on a majority, too */
+	enum final_shape final;
+};
+
+/* ---------------------------------------------------------------- events */
+
+enum event_kind
+{
+	EVENT_DELIVER = 1, /* data: struct packet */
+	EVENT_TICK,
+	EVENT_PULL, /* messages leave the core */
+	EVENT_SYNC,
+	EVENT_SYNCED, /* a: durable id */
+	EVENT_COMPLETION,
+	EVENT_APPLY,
+	EVENT_DRAIN, /* the worker looks into its ring */
+	EVENT_START,
+	EVENT_CONNECT,  /* node, a: peer */
+	EVENT_LOSE,     /* node, a: peer, b: generation, c: reset */
+	EVENT_CLIENT,   /* a: client */
+	EVENT_DEADLINE, /* a: request */
+	EVENT_FAULT,
+	EVENT_HEAL_LINK, /* a, b */
+	EVENT_HEAL_ALL,
+	EVENT_OVERDUE,     /* a sync takes too long (E2) */
+	EVENT_UNSTALL,     /* the disk is fast again, or apply goes on */
+	EVENT_FULL_ENDS,   /* the disk has room again */
+	EVENT_ABANDON,     /* a: request */
+	EVENT_SOURCE_DIES, /* a: node */
+	EVENT_PHASE
+};
+
+struct event
+{
+	sim_time at;
+	uint64_t sequence;
+	enum event_kind kind;
+	uint32_t node; /* 0: of the world.  A frozen node's events wait. */
+	uint64_t life; /* the node's life it belongs to; 0: any */
+	uint64_t a;
+	uint64_t b;
+	uint64_t c;
+	void *data;
+};
+
+/* ---------------------------------------------------------------- requests */
+
+enum request_kind
+{
+	REQUEST_PUT = 1,
+	REQUEST_DELETE,
+	REQUEST_BATCH,
+	REQUEST_CLEAR,
+	REQUEST_CLEAR_ALL,
+	REQUEST_GET /* the last: reads are >= it */
+};
+
+enum read_level
+{
+	READ_LINEARIZABLE = 1,
+	READ_LEADER,
+	READ_LOCAL
+};
+
+enum request_state
+{
+	REQUEST_SUBMITTED = 1,
+	REQUEST_NUMBERED,
+	REQUEST_DONE,      /* answered OK */
+	REQUEST_WITHDRAWN, /* certainly not applied */
+	REQUEST_UNKNOWN,   /* abandoned after numbering, or its node died */
+	REQUEST_FAILED     /* a read that was not confirmed: no effect */
+};
+
+struct request
+{
+	uint64_t id; /* from 1; a command carries it as its origin's clock */
+	enum request_kind kind;
+	enum read_level level;
+	enum request_state state;
+	uint32_t client;
+	uint32_t node;
+	uint64_t life;
+	sim_time submitted;
+	uint32_t n_rows;
+	uint32_t rows[SIM_BATCH_KEYS]; /* partition * SIM_KEYS + key; CLEAR: partition * SIM_KEYS */
+	uint8_t *bytes;                /* the command, until it is resolved or its node dies (X2) */
+	uint32_t length;
+	uint64_t session;
+	uint64_t number;
+	uint64_t token;      /* reads */
+	bool read_confirmed; /* "slot" is the read index */
+	uint64_t slot;       /* of the command, or the read index */
+	bool resolved;
+	/* the oracle's */
+	uint64_t floor;   /* nothing older than this slot may be read or written over (S11) */
+	uint64_t applied; /* slot where the chosen log executed it; 0: not */
+	uint64_t removed; /* rows removed there: the result of delete and clear */
+	bool in_log;      /* it lies chosen in some slot, with or without effect */
+	uint64_t body_digest;
+};
+
+/* ---------------------------------------------------------------- the database of a node */
+
+struct table_row
+{
+	bool present;
+	uint64_t revision;
+	uint64_t create_revision;
+	int64_t written_at_us;
+	uint32_t value_length;
+	uint64_t value_digest;
+	struct state_hash hash;
+};
+
+/* What one transaction leaves behind. */
+struct table
+{
+	uint64_t applied;
+	struct state_hash hash;
+	struct table_row rows[SIM_ROWS];
+	struct session_table sessions;
+};
+
+/* What apply found out about one entry. */
+struct apply_result
+{
+	uint64_t slot;
+	uint64_t session;
+	uint64_t number;
+	enum session_verdict verdict;
+	uint64_t removed;
+};
+
+struct database
+{
+	struct table table; /* as committed last */
+	/* asynchronous commits that a crash may lose: oldest first, each the state after it */
+	uint32_t n_unflushed;
+	struct table *unflushed[SIM_COMMITS];
+	struct table flushed;
+};
+
+/* ---------------------------------------------------------------- nodes */
+
+enum node_state
+{
+	NODE_DOWN = 0,
+	NODE_FORMING,
+	NODE_RUNNING,
+	NODE_BROKEN /* it refused to start for damage that no copy here can heal */
+};
+
+struct node
+{
+	uint32_t id; /* 1 .. */
+	enum node_state state;
+	uint64_t life; /* counts starts */
+	sim_time frozen_until;
+	int64_t clock_offset_ms;
+	uint32_t clock_rate; /* per mille of the world's */
+
+	struct disk disk;
+	struct plog *log;
+	struct plog_state log_state;
+	struct formation formation;
+	struct paxos_config config;
+	void *core_memory;
+	struct paxos *core;
+
+	sim_time tick_at; /* 0: none scheduled */
+	bool pull_scheduled;
+	bool sync_scheduled;
+	bool overdue;        /* the sync takes too long: not accepting */
+	sim_time told_at;    /* when the core hears of the last sync */
+	sim_time slow_disk;  /* added to every sync */
+	sim_time down_until; /* power is off everywhere until then */
+	bool held_down;      /* stays down in the final shape */
+	bool completion_scheduled;
+	bool apply_scheduled;
+	bool drain_scheduled;
+	bool no_space; /* the log said so: not accepting */
+	bool dying;    /* this life ends as soon as the present call is left */
+
+	struct database database;
+	bool apply_stalled;
+	uint64_t chosen;              /* as PAXOS_EVENT_CHOSEN said in this life */
+	struct paxos_ballot followed; /* as its heartbeats said last */
+	uint32_t priority;
+	uint64_t session;
+
+	/* the ring, oldest first: ids of requests submitted and not numbered */
+	uint32_t n_ring;
+	uint64_t ring[64];
+	/* numbered in this life, by number - 1 */
+	uint32_t n_numbered;
+	uint32_t numbered_capacity;
+	struct request **numbered;
+	/* reads that wait */
+	uint32_t n_reads;
+	struct request *reads[64];
+};
+
+/* ---------------------------------------------------------------- the network */
+
+struct direction
+{
+	uint64_t generation;    /* connection that the sending end believes in; 0: none */
+	uint64_t poisoned;      /* generation in which something was lost: all behind it is lost too */
+	sim_time last_delivery; /* FIFO */
+	bool cut;
+	uint32_t slow_us; /* added to every delay */
+};
+
+struct network
+{
+	struct rng rng;
+	uint64_t generations;
+	struct direction directions[SIM_NODES + 1][SIM_NODES + 1];
+	bool connect_scheduled[SIM_NODES + 1][SIM_NODES + 1]; /* lower id first */
+	uint32_t slow_us;                                     /* added to every delay while it is slow */
+	uint64_t sent;
+	uint64_t delivered;
+};
+
+/* A message on its way: a deep copy. */
+struct packet
+{
+	uint32_t from;
+	uint32_t to;
+	uint64_t generation;
+	bool formation;
+	struct formation_message *formation_message;
+	struct paxos_message message;
+	struct paxos_entry entries[];
+};
+
+/* ---------------------------------------------------------------- clients */
+
+struct client
+{
+	uint32_t id;
+	struct rng rng;
+	uint32_t node; /* where it is connected */
+	struct request *request;
+	uint64_t last_local_applied; /* S16: on this connection */
+	uint64_t local_life;
+	uint64_t ok;
+	uint64_t ok_in_phase;
+	bool unlucky; /* its last request failed: likely to try another node */
+};
+
+/* ---------------------------------------------------------------- the world */
+
+enum phase
+{
+	PHASE_CHAOS = 1,
+	PHASE_PARTIAL,  /* faults stopped, but for the final shape */
+	PHASE_HEALED,   /* everything is up and connected */
+	PHASE_STEADY,   /* a leader must be there: no more elections */
+	PHASE_CONVERGE, /* clients have stopped */
+	PHASE_END
+};
+
+struct oracle;
+
+struct world
+{
+	uint64_t seed;
+	uint64_t n_seeds; /* of its batch so far, itself included */
+	struct sim_config config;
+	struct trace trace;
+	struct rng rng; /* events and faults */
+	sim_time now;
+	enum phase phase;
+	bool finished;
+
+	struct event *heap;
+	uint32_t n_events;
+	uint32_t heap_capacity;
+	uint64_t next_sequence;
+	uint64_t dispatched;
+
+	struct network network;
+	struct node nodes[SIM_NODES + 1]; /* by id; 0 is not used */
+	struct client clients[SIM_CLIENTS];
+	struct request **requests; /* by id - 1 */
+	uint64_t n_requests;
+	uint64_t requests_capacity;
+
+	struct oracle *oracle;
+	bool kill_source;    /* the next node that is pulled from dies */
+	uint32_t rotten;     /* bit per node: bits flipped there, and no recovery since found all intact */
+	bool stopped_safely; /* damage beyond D7 and D8: no progress is right */
+	uint64_t elections;  /* seen when the steady phase began */
+	uint64_t n_damaged;  /* recoveries that found damage */
+	uint64_t n_doubtful; /* ... all of it under unfinished markers */
+	uint64_t n_of_all;   /* chunks that a doubtful node served (D8) */
+	sim_time phase_began;
+	uint64_t step_input; /* 0 or the node whose input is being worked on: assertions name it */
+};
+
+/* world.c */
+struct world *world_new(uint64_t seed, bool print_trace);
+void world_run(struct world *w);
+void world_free(struct world *w);
+void world_schedule(struct world *w, sim_time delay, struct event event);
+void world_enter_phase(struct world *w, enum phase phase);
+/* Prints the seed, what broke and the tail of the trace, and ends the process. */
+_Noreturn void world_fail(struct world *w, const char *rule, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+uint32_t world_quorum(const struct world *w);
+
+/* net.c */
+void net_init(struct world *w);
+void net_send_message(struct world *w, const struct paxos_message *message);
+void net_send_formation(struct world *w, const struct formation_message *message);
+void net_deliver(struct world *w, struct packet *packet);
+void net_free_packet(struct packet *packet);
+void net_try_connect(struct world *w, uint32_t a, uint32_t b);
+void net_lose(struct world *w, uint32_t node, uint32_t peer, uint64_t generation, bool reset);
+/* Both ends notice, each at its own time. */
+void net_reset_pair(struct world *w, uint32_t a, uint32_t b);
+void net_node_died(struct world *w, uint32_t node, bool power);
+void net_cut(struct world *w, uint32_t from, uint32_t to, bool cut);
+void net_heal_all(struct world *w);
+bool net_connected(const struct world *w, uint32_t node, uint32_t peer);
+const char *message_name(enum paxos_message_type type);
+
+/* node.c */
+void node_init(struct world *w, uint32_t id);
+void node_free(struct world *w, struct node *n);
+void node_start(struct world *w, struct node *n);
+void node_die(struct world *w, struct node *n, bool power);
+void node_event(struct world *w, struct node *n, const struct event *event);
+void node_receive(struct world *w, struct node *n, const struct packet *packet);
+void node_peer_up(struct world *w, struct node *n, uint32_t peer);
+void node_peer_down(struct world *w, struct node *n, uint32_t peer, bool reset);
+/* Syncs what waits, and the marker that says that it completed. */
+void node_settle(struct world *w, struct node *n);
+uint64_t node_clock_ms(const struct world *w, const struct node *n);
+/* After every input to the core: writes, events, then messages now or a little later. */
+void node_pump(struct world *w, struct node *n);
+/* Hands the core's writes to the log. */
+void node_drain_writes(struct world *w, struct node *n);
+/* D4: a call of the log failed; or a file call was the machine's last. */
+void node_log_failed(struct world *w, struct node *n, enum plog_code code, const struct plog_error *error);
+
+/* apply.c */
+void apply_schedule(struct world *w, struct node *n);
+void apply_run(struct world *w, struct node *n);
+void database_init(struct database *database);
+void database_crash(struct world *w, struct node *n);
+void database_free(struct database *database);
+/* Digest of rows and open sessions. */
+uint64_t table_digest(const struct table *table);
+uint32_t row_of(struct world *w, const struct operation *operation);
+uint64_t bytes_digest(const void *bytes, size_t length);
+
+/* client.c */
+void client_init(struct world *w, uint32_t id);
+void client_event(struct world *w, uint32_t id);
+void client_deadline(struct world *w, struct request *request);
+void request_answer(struct world *w, struct request *request, enum request_state outcome);
+/* The ring of a node: number and propose what the core takes. */
+void ring_drain(struct world *w, struct node *n);
+void ring_resolved(struct world *w, struct node *n, const struct paxos_event *event);
+/* After a commit: answers commands and reads that waited for it. */
+void ring_applied(struct world *w, struct node *n, const struct apply_result *results, uint32_t n_results);
+void ring_reads_confirmed(struct world *w, struct node *n, const struct paxos_event *event);
+void ring_node_died(struct world *w, struct node *n);
+struct request *request_of_command(struct world *w, const struct entry_header *header);
+
+/* faults.c */
+void faults_init(struct world *w);
+void faults_next(struct world *w);
+void faults_stop(struct world *w);
+void faults_final_shape(struct world *w);
+/* A candidate pulls from that node. */
+void faults_pulled(struct world *w, uint32_t source);
+void faults_source_dies(struct world *w, uint32_t source);
+
+/* liveness.c */
+void liveness_phase_ends(struct world *w);
+
+/* oracle.c: what is durable, and what was sent */
+struct oracle *oracle_new(struct world *w);
+void oracle_free(struct oracle *o);
+void oracle_written(struct world *w, struct node *n, const struct paxos_write *write);
+void oracle_durable(struct world *w, struct node *n, uint64_t id);
+void oracle_recovered(struct world *w, struct node *n);
+void oracle_forgiven(struct world *w, struct node *n);
+void oracle_message(struct world *w, struct node *n, const struct paxos_message *message);
+void oracle_chosen_event(struct world *w, struct node *n, uint64_t slot);
+uint64_t oracle_chosen(const struct world *w);
+bool oracle_damaged(const struct world *w, uint32_t node);
+bool oracle_doubtful(const struct world *w, uint32_t node);
+/* Voters whose log is whole, as far as their last recovery and what they made durable since say. */
+uint32_t oracle_undamaged(const struct world *w);
+/* Whether D7 and D8 must let the cluster go on once every node that can start is up. */
+bool oracle_recoverable(const struct world *w);
+
+/* model.c: the fold of the chosen log, by code of its own */
+struct model;
+struct model *model_new(void);
+void model_free(struct model *m);
+void model_fold(struct world *w, struct model *m, uint64_t slot, const uint8_t *bytes, uint32_t length);
+void model_check_table(struct world *w, const struct node *n, const struct table *table);
+void model_check_write_result(struct world *w, const struct request *request);
+void model_check_read(struct world *w, const struct request *request, const struct table *table);
+void model_check_withdrawn(struct world *w, const struct request *request);
+uint64_t model_floor(const struct model *m);
+struct model *oracle_model(struct world *w);
+
+#endif /* SIM_H */
