@@ -1,0 +1,111 @@
+/*
+ * arguments.c - argument checks shared by the SQL functions.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "pg_compat.h"
+#include "sql/arguments.h"
+#include "worker/settings.h"
+
+/* A session's database never changes its name (it would have to leave it first), so one look is enough. */
+void check_database(void)
+{
+	static bool checked = false;
+	char *current;
+
+	if (checked || !client_preloaded())
+		return; /* not preloaded: client.h's functions say so */
+	current = get_database_name(MyDatabaseId);
+	if (current == NULL || strcmp(current, paxoskv_database) != 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("paxoskv does not work in database \"%s\"", current ? current : "?"),
+						errdetail("The replicated table is in database \"%s\" (paxoskv.database).",
+								  paxoskv_database),
+						errhint("Connect to database \"%s\".", paxoskv_database)));
+	pfree(current);
+	checked = true;
+}
+
+void check_may_write(const char *function_name)
+{
+	PreventCommandIfReadOnly(function_name);
+	PreventCommandIfParallelMode(function_name);
+	PreventCommandDuringRecovery(function_name);
+	check_database();
+}
+
+TextArgument text_of_datum(Datum datum)
+{
+	struct varlena *value = PG_DETOAST_DATUM_PACKED(datum);
+	TextArgument text;
+
+	text.data = VARDATA_ANY(value);
+	text.length = VARSIZE_ANY_EXHDR(value);
+	return text;
+}
+
+TextArgument text_argument(FunctionCallInfo fcinfo, int position, const char *name)
+{
+	if (PG_ARGISNULL(position))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("parameter \"%s\" must not be null", name)));
+	return text_of_datum(PG_GETARG_DATUM(position));
+}
+
+void check_request_id(FunctionCallInfo fcinfo, int position)
+{
+	if (!PG_ARGISNULL(position))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("request ids are not supported yet"),
+						errdetail("This version does not remember them, so a repeated one could not be "
+								  "answered with its first result."),
+						errhint("Leave \"request_id\" out or pass NULL.")));
+}
+
+void check_partition(TextArgument partition)
+{
+	if (partition.length == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("partition must not be empty"),
+						errhint("The partition that is used where none is given is 'default'.")));
+	if (partition.length >= COMMAND_KEY_BYTES_MAX)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("partition is too long"),
+			 errdetail("It has %u bytes; partition and key together may have %d, and a key has at least one.",
+					   partition.length, COMMAND_KEY_BYTES_MAX)));
+}
+
+void check_key(TextArgument partition, TextArgument key)
+{
+	check_partition(partition);
+	if (key.length == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("key must not be empty")));
+	if ((uint64) partition.length + key.length > COMMAND_KEY_BYTES_MAX)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("key is too long"),
+						errdetail("Partition (%u bytes) and key (%u bytes) together may have %d bytes.",
+								  partition.length, key.length, COMMAND_KEY_BYTES_MAX)));
+}
+
+ReadLevel consistency_argument(FunctionCallInfo fcinfo, int position)
+{
+	const char *level;
+
+	if (PG_ARGISNULL(position))
+		return (ReadLevel) paxoskv_read_consistency;
+	level = text_to_cstring(PG_GETARG_TEXT_PP(position));
+	if (strcmp(level, "linearizable") == 0)
+		return READ_LINEARIZABLE;
+	if (strcmp(level, "leader") == 0)
+		return READ_LEADER;
+	if (strcmp(level, "local") == 0)
+		return READ_LOCAL;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid consistency level: \"%s\"", level),
+			 errhint("Use 'linearizable', 'leader' or 'local', or NULL for the setting "
+					 "paxoskv.read_consistency.")));
+}

@@ -1,0 +1,44 @@
+/*
+ * arguments.h - what every SQL function checks before it asks the workers for anything.
+ *
+ * None of the functions is STRICT: a NULL where none makes sense is an error (22004), never a silent NULL.
+ */
+#ifndef PAXOSKV_SQL_ARGUMENTS_H
+#define PAXOSKV_SQL_ARGUMENTS_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "worker/client.h"
+
+/* The bytes of a text argument, detoasted; they live as long as the call. */
+typedef struct TextArgument
+{
+	const char *data;
+	uint32 length;
+} TextArgument;
+
+/* Refuses (55000) in a database other than paxoskv.database: its table is not the replicated one. */
+extern void check_database(void);
+
+/* Refuses writes that could only fail later: read-only transaction, standby, parallel worker (25006, 25000). */
+extern void check_may_write(const char *function_name);
+
+/* The text argument at that position; 22004 where it is NULL. */
+extern TextArgument text_argument(FunctionCallInfo fcinfo, int position, const char *name);
+
+/* The bytes of a text value. */
+extern TextArgument text_of_datum(Datum datum);
+
+/* A request id can't be remembered yet: 0A000 unless it is NULL. */
+extern void check_request_id(FunctionCallInfo fcinfo, int position);
+
+/* 22023 if either is empty, 54000 if they are longer than COMMAND_KEY_BYTES_MAX together. */
+extern void check_partition(TextArgument partition);
+extern void check_key(TextArgument partition, TextArgument key);
+
+/* The read level that an argument (NULL: the setting paxoskv.read_consistency) names; 22023 for no level. */
+extern ReadLevel consistency_argument(FunctionCallInfo fcinfo, int position);
+
+#endif /* PAXOSKV_SQL_ARGUMENTS_H */

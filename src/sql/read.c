@@ -1,0 +1,158 @@
+/*
+ * read.c - the SQL functions that read the store: get, get_row, sync.
+ *
+ * A read first waits until this node has applied what its level must see (R1 to R3), then looks the key up
+ * in this node's table with a snapshot taken after that wait, whatever snapshot the caller's query has.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "sql/arguments.h"
+#include "sql/tables.h"
+
+PG_FUNCTION_INFO_V1(paxos_get);
+PG_FUNCTION_INFO_V1(paxos_get_row);
+PG_FUNCTION_INFO_V1(paxos_sync);
+
+/* Columns of the type paxoskv.key_value. */
+#define KEY_VALUE_COLUMNS 6
+
+static Datum text_datum(TextArgument text)
+{
+	return PointerGetDatum(cstring_to_text_with_len(text.data, (int) text.length));
+}
+
+/* Bytewise equality whatever the column's collation: the index's operator class compares so too. */
+static void set_key_equal(ScanKey scan_key, AttrNumber column, TextArgument text)
+{
+	ScanKeyEntryInitialize(scan_key, 0, column, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID, F_TEXTEQ,
+						   text_datum(text));
+}
+
+/*
+ * Finds a key's row in the table as it is now.  columns: which of paxoskv.kv; values and nulls get copies
+ * that outlive the snapshot, detoasted.  False: no such key.
+ */
+static bool find_row(TextArgument partition, TextArgument key, const AttrNumber *columns, int n_columns,
+					 Datum *values, bool *nulls)
+{
+	Relation table = open_table("kv");
+	TupleDesc descriptor = RelationGetDescr(table);
+	ScanKeyData scan_keys[2];
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	set_key_equal(&scan_keys[0], KV_PARTITION, partition);
+	set_key_equal(&scan_keys[1], KV_KEY, key);
+	PushActiveSnapshot(GetLatestSnapshot());
+	scan = systable_beginscan(table, RelationGetReplicaIndex(table), true, GetActiveSnapshot(), 2, scan_keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		for (int i = 0; i < n_columns; i++)
+		{
+			Form_pg_attribute attribute = TupleDescAttr(descriptor, columns[i] - 1);
+
+			values[i] = heap_getattr(tuple, columns[i], descriptor, &nulls[i]);
+			if (nulls[i])
+				continue;
+			if (attribute->attlen == -1)
+				values[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(values[i]));
+			else
+				values[i] = datumCopy(values[i], attribute->attbyval, attribute->attlen);
+		}
+	}
+	systable_endscan(scan);
+	PopActiveSnapshot();
+	table_close(table, AccessShareLock);
+	return HeapTupleIsValid(tuple);
+}
+
+Datum paxos_get(PG_FUNCTION_ARGS)
+{
+	static const AttrNumber columns[] = {KV_VALUE};
+	TextArgument key = text_argument(fcinfo, 0, "key");
+	TextArgument partition = text_argument(fcinfo, 1, "partition");
+	ReadLevel level = consistency_argument(fcinfo, 2);
+	Datum value;
+	bool is_null;
+
+	check_key(partition, key);
+	check_database();
+	client_wait_for_read(level);
+	if (!find_row(partition, key, columns, lengthof(columns), &value, &is_null) || is_null)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(value);
+}
+
+/* Somebody may have altered the type: columns of his own are harmless, others must not be misread. */
+static void check_key_value(TupleDesc descriptor)
+{
+	static const Oid types[KEY_VALUE_COLUMNS] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID};
+	bool same = descriptor->natts >= KEY_VALUE_COLUMNS;
+
+	for (int i = 0; same && i < KEY_VALUE_COLUMNS; i++)
+		same = TupleDescAttr(descriptor, i)->atttypid == types[i];
+	if (!same)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("type \"%s.key_value\" is not as the extension made it", PAXOSKV_SCHEMA),
+						errhint("Undo what ALTER TYPE has changed.")));
+}
+
+Datum paxos_get_row(PG_FUNCTION_ARGS)
+{
+	static const AttrNumber columns[] = {KV_PARTITION,       KV_KEY,       KV_VALUE, KV_REVISION,
+										 KV_CREATE_REVISION, KV_WRITTEN_AT};
+	TextArgument key = text_argument(fcinfo, 0, "key");
+	TextArgument partition = text_argument(fcinfo, 1, "partition");
+	ReadLevel level = consistency_argument(fcinfo, 2);
+	ReturnSetInfo *result;
+	Datum *values;
+	bool *nulls;
+
+	StaticAssertStmt(lengthof(columns) == KEY_VALUE_COLUMNS, "columns of key_value");
+	check_key(partition, key);
+	check_database();
+	InitMaterializedSRF(fcinfo, 0);
+	result = (ReturnSetInfo *) fcinfo->resultinfo;
+	check_key_value(result->setDesc);
+	values = palloc0(result->setDesc->natts * sizeof(Datum));
+	nulls = palloc(result->setDesc->natts * sizeof(bool));
+	memset(nulls, true, result->setDesc->natts * sizeof(bool));
+	client_wait_for_read(level);
+	if (find_row(partition, key, columns, lengthof(columns), values, nulls))
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	PG_RETURN_NULL();
+}
+
+/*
+ * The slot reached.  A later plain SELECT sees it only with a snapshot taken after this call, which
+ * REPEATABLE READ and SERIALIZABLE do not take.
+ */
+Datum paxos_sync(PG_FUNCTION_ARGS)
+{
+	ReadLevel level = consistency_argument(fcinfo, 0);
+
+	check_database();
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("paxos_sync() cannot run in a REPEATABLE READ or SERIALIZABLE transaction"),
+				 errdetail("Its queries all see the snapshot that this call itself fixes, which is too old."),
+				 errhint("Call paxos_sync() before BEGIN, under READ COMMITTED.")));
+	PG_RETURN_INT64((int64) client_wait_for_read(level));
+}

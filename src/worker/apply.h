@@ -1,0 +1,108 @@
+/*
+ * apply.h - the apply worker's own files among themselves.
+ *
+ *	 apply_worker.c	 life: connect, wait for the extension, loop, retry, publish
+ *	 apply_batch.c	 T3: folds a batch of entries in memory, in slot order
+ *	 apply_store.c	 the statements that read and write the tables
+ *
+ * The tables it relies on (the install script makes them):
+ *
+ *	 paxoskv.kv	   (partition text, key text, value text, value_kind smallint, revision bigint,
+ *					create_revision bigint, written_at timestamptz, hash bytea)
+ *	 paxoskv.state (only_row boolean, store_id bytea, applied_slot bigint, state_hash bytea, row_count bigint,
+ *					config bytea, sessions bytea): no row until the first batch
+ */
+#ifndef PAXOSKV_APPLY_H
+#define PAXOSKV_APPLY_H
+
+#include "postgres.h"
+
+#include "storage/itemptr.h"
+
+#include "datatype/timestamp.h"
+
+#include "paxos/session.h"
+#include "paxos/state_hash.h"
+
+/* What is stored together with the rows (T1).  A batch works on a copy, adopted after its commit (X5). */
+typedef struct ApplyState
+{
+	bool stored;           /* the table has its row ... */
+	ItemPointerData place; /* ... here */
+	struct paxos_id store_id;
+	uint64 applied;
+	struct state_hash hash;
+	int64 rows;
+	struct session_table sessions;
+} ApplyState;
+
+typedef struct ApplyEntry
+{
+	uint64 slot;
+	struct paxos_entry entry;
+	enum session_verdict verdict; /* set by the fold */
+} ApplyEntry;
+
+/* What a command did, for its client. */
+typedef struct ApplyResult
+{
+	uint64 session;
+	uint64 number;
+	uint64 slot;
+	int64 rows_removed;
+} ApplyResult;
+
+/* One key of a batch: as the table has it, and as it will be. */
+typedef struct ApplyRow
+{
+	/* the key: the hash table's; pointers into entries */
+	const char *partition;
+	const char *key;
+	uint32 partition_length;
+	uint32 key_length;
+	/* in the table */
+	bool stored;
+	uint64 stored_create_revision;
+	struct state_hash stored_hash;
+	/* folded */
+	bool dirty;
+	bool exists;
+	const char *value;
+	uint32 value_length;
+	uint8 value_kind;
+	uint64 revision;
+	uint64 create_revision;
+	int64 written_at_us;
+	struct state_hash hash;
+} ApplyRow;
+
+/* ---- apply_batch.c */
+
+/*
+ * How many of the n entries can be applied: all, or those before the first that this version can't apply
+ * (T4); then *what says why.
+ */
+extern int apply_check(const ApplyEntry *entries, int n, const char **what);
+
+/*
+ * Folds n checked entries into the tables and into *state, in the transaction that runs.  Results of
+ * commands that took effect are put into results (n of them at most); returns their number.
+ */
+extern int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, ApplyState *state,
+					  ApplyResult *results);
+
+/* ---- apply_store.c; all in a transaction with SPI connected */
+
+extern void store_prepare(void);
+/* False: the table has no row; *state is that of an empty store. */
+extern bool store_read_state(ApplyState *state);
+/* Error if the row is not there any more. */
+extern void store_write_state(ApplyState *state, const struct paxos_config *config);
+/* Fills in stored, stored_create_revision, stored_hash of n rows. */
+extern void store_read_rows(ApplyRow **rows, int n);
+extern void store_upsert(ApplyRow **rows, int n);
+extern void store_delete(ApplyRow **rows, int n);
+/* Deletes a partition, or all of them (NULL).  Returns the rows deleted and the sum of their hashes. */
+extern int64 store_clear(const char *partition, uint32 partition_length, struct state_hash *sum);
+
+#endif /* PAXOSKV_APPLY_H */

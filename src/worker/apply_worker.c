@@ -1,0 +1,644 @@
+/*
+ * apply_worker.c - the apply worker: turns chosen entries into rows, many to a transaction, and answers the
+ * backends whose commands they are.
+ *
+ * It commits asynchronously (T1): PostgreSQL may lose the last transactions in a crash, never one from the
+ * middle, and the log replays them.  Trouble of the surroundings (locks, disk, memory) is waited out; what
+ * can't be applied at all stops it at its slot (T4).  Nothing is ever skipped.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "log/log.h"
+#include "pg_compat.h"
+#include "worker/apply.h"
+#include "worker/feed.h"
+#include "worker/settings.h"
+#include "worker/shmem.h"
+#include "worker/workers.h"
+
+#define BATCH_ENTRIES 1024
+#define BATCH_BYTES (4u << 20)
+#define RETRY_FIRST_MS 50
+#define RETRY_MAX_MS 2000
+#define MISSING_POLL_MS 250
+/* Trouble that goes on is logged so often. */
+#define REMIND_MS 30000
+
+typedef struct ApplyWorker
+{
+	ApplyState state; /* as committed */
+	struct paxos_config config;
+	FeedReader feed;
+	MemoryContext batch_context;
+	ApplyEntry entries[BATCH_ENTRIES];
+	ApplyResult results[BATCH_ENTRIES];
+	int n_entries;
+	TimestampTz reminded_at;
+	uint64 prepared_at_log_bytes; /* log size when segments were last prepared */
+	bool prepared;
+} ApplyWorker;
+
+static ApplyWorker apply;
+static bool is_apply_worker = false;
+
+typedef enum BatchOutcome
+{
+	BATCH_DONE,
+	BATCH_RETRY,  /* the surroundings */
+	BATCH_BROKEN, /* its own fault */
+} BatchOutcome;
+
+bool am_apply_worker(void)
+{
+	return is_apply_worker;
+}
+
+/* ---------------------------------------------------------------- reports */
+
+static void report(DatabaseState database, bool stopped, const char *detail)
+{
+	PaxosShared *shared = paxos_shared;
+
+	LWLockAcquire(shared->status_lock, LW_EXCLUSIVE);
+	shared->report.database = database;
+	shared->report.has_state = apply.state.stored;
+	shared->report.store_id = apply.state.store_id;
+	shared->report.stopped = stopped;
+	strlcpy(shared->report.detail, detail, sizeof(shared->report.detail));
+	LWLockRelease(shared->status_lock);
+	shmem_wake_consensus();
+}
+
+static void detach(int code, Datum arg)
+{
+	pg_atomic_write_u32(&paxos_shared->apply_procno, (uint32) NO_PROC);
+}
+
+/* A cancel is meant for a statement; where none runs it must not end the worker. */
+static void check_interrupts(void)
+{
+	if (!IsTransactionState())
+		QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* Waits for the latch, interruptibly; -1: for as long as it takes. */
+static void wait_latch(long timeout_ms)
+{
+	int events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout_ms >= 0 ? WL_TIMEOUT : 0);
+
+	(void) WaitLatch(MyLatch, events, timeout_ms, compat_wait_event("PaxoskvApply"));
+	ResetLatch(MyLatch);
+	check_interrupts();
+}
+
+static void reload_if_asked(void)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+}
+
+/* ---------------------------------------------------------------- the database */
+
+/* Looks the database up in a worker that is bound to none: by a scan, as autovacuum does. */
+static Oid find_database(void)
+{
+	Relation relation;
+	TableScanDesc scan;
+	HeapTuple tuple;
+	Oid found = InvalidOid;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	relation = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(relation, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+
+		if (strcmp(NameStr(database->datname), paxoskv_database) == 0)
+			found = database->oid;
+	}
+	table_endscan(scan);
+	table_close(relation, AccessShareLock);
+	CommitTransactionCommand();
+	return found;
+}
+
+/* A worker connects once in its life: this one waits for the database, the next one connects to it. */
+static void look_for_database(void)
+{
+	PaxosShared *shared = paxos_shared;
+	char detail[NAMEDATALEN + 80];
+	bool said = false;
+	Oid oid;
+
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	snprintf(detail, sizeof(detail), "Database \"%s\" does not exist.", paxoskv_database);
+	while (!OidIsValid(oid = find_database()))
+	{
+		if (!said)
+			ereport(LOG, (errmsg("paxoskv waits for database \"%s\" to be created", paxoskv_database)));
+		said = true;
+		report(DATABASE_MISSING, false, detail);
+		wait_latch(MISSING_POLL_MS);
+		reload_if_asked();
+	}
+	LWLockAcquire(shared->status_lock, LW_EXCLUSIVE);
+	shared->database_oid = oid;
+	LWLockRelease(shared->status_lock);
+	proc_exit(1);
+}
+
+/*
+ * Connects by name if that was not tried, by the OID that the last life found, or looks for the database.
+ * What is tried is noted before, so that a failure (which ends this life) leads to the look-up.
+ */
+static void connect_to_database(void)
+{
+	PaxosShared *shared = paxos_shared;
+	bool tried;
+	Oid oid;
+
+	LWLockAcquire(shared->status_lock, LW_EXCLUSIVE);
+	tried = shared->by_name;
+	oid = shared->database_oid;
+	shared->by_name = true;
+	shared->database_oid = InvalidOid;
+	LWLockRelease(shared->status_lock);
+	if (OidIsValid(oid))
+		BackgroundWorkerInitializeConnectionByOid(oid, InvalidOid, 0);
+	else if (!tried)
+		BackgroundWorkerInitializeConnection(paxoskv_database, NULL, 0);
+	else
+		look_for_database();
+	LWLockAcquire(shared->status_lock, LW_EXCLUSIVE);
+	shared->by_name = false;
+	LWLockRelease(shared->status_lock);
+}
+
+static void override_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"role", "none"},
+		{"search_path", ""},
+		{"session_replication_role", "replica"},
+		{"synchronous_commit", "off"},
+		{"lock_timeout", "1s"},
+		{"statement_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"row_security", "off"},
+		{"plan_cache_mode", "force_generic_plan"},
+		{"enable_seqscan", "off"},
+		{"enable_hashjoin", "off"},
+		{"enable_mergejoin", "off"},
+		{"enable_nestloop", "on"},
+		{"enable_indexscan", "on"},
+		{"jit", "off"},
+		{"transaction_timeout", "0"},
+	};
+
+	/* ALTER DATABASE ... SET session_authorization or role would make it somebody without rights. */
+	SetSessionAuthorization(BOOTSTRAP_SUPERUSERID, true);
+	for (int i = 0; i < (int) lengthof(settings); i++)
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static bool extension_exists(void)
+{
+	bool exists;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	exists = OidIsValid(get_extension_oid("paxoskv", true));
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return exists;
+}
+
+static void wait_for_extension(void)
+{
+	char detail[NAMEDATALEN + 100];
+	bool said = false;
+
+	if (GetDatabaseEncoding() != PG_UTF8)
+	{
+		snprintf(detail, sizeof(detail), "Database \"%s\" is not UTF8.", paxoskv_database);
+		ereport(LOG, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("paxoskv needs a database in UTF8"),
+					  errdetail("%s", detail)));
+		report(DATABASE_MISSING, true, detail);
+		for (;;)
+			wait_latch(-1);
+	}
+	snprintf(detail, sizeof(detail), "Extension paxoskv is not created in database \"%s\".",
+			 paxoskv_database);
+	while (!extension_exists())
+	{
+		if (!said)
+			report(EXTENSION_MISSING, false, detail);
+		said = true;
+		wait_latch(MISSING_POLL_MS);
+		reload_if_asked();
+	}
+}
+
+static void read_state(void)
+{
+	ApplyState state;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	store_prepare();
+	store_read_state(&state);
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	apply.state = state;
+	pg_atomic_write_u64(&paxos_shared->applied_slot, state.applied);
+}
+
+/* ---------------------------------------------------------------- results */
+
+static Request *numbered_request(uint64 session, uint64 number)
+{
+	uint32 *entry = shmem_map_entry(number);
+	Request *request;
+
+	if (session != paxos_shared->map_session || *entry == 0)
+		return NULL;
+	request = shmem_request(*entry - 1);
+	return request->session == session && request->number == number ? request : NULL;
+}
+
+/* Gives the outcome to its client; returns whom to wake.  map_lock is held. */
+static int finish_request(Request *request, RequestOutcome outcome, uint64 slot, int64 rows_removed)
+{
+	int procno = request->procno;
+	bool moved;
+
+	request->outcome = outcome;
+	request->slot = slot;
+	request->rows_removed = rows_removed;
+	*shmem_map_entry(request->number) = 0;
+	moved = shmem_request_move(request, REQUEST_NUMBERED, REQUEST_DONE);
+	shmem_request_drop(request, HOLD_APPLY);
+	return moved ? procno : NO_PROC;
+}
+
+/* First everything is marked done, then the latches are set, outside of the lock. */
+static void publish_results(const ApplyResult *results, int n)
+{
+	static int procs[BATCH_ENTRIES];
+	int n_procs = 0;
+
+	pg_atomic_write_u64(&paxos_shared->applied_slot, apply.state.applied);
+	if (n > 0)
+	{
+		LWLockAcquire(paxos_shared->map_lock, LW_EXCLUSIVE);
+		for (int i = 0; i < n; i++)
+		{
+			Request *request = numbered_request(results[i].session, results[i].number);
+
+			if (request != NULL)
+				procs[n_procs++] =
+					finish_request(request, OUTCOME_OK, results[i].slot, results[i].rows_removed);
+		}
+		LWLockRelease(paxos_shared->map_lock);
+	}
+	for (int i = 0; i < n_procs; i++)
+		shmem_wake_proc(procs[i]);
+	ConditionVariableBroadcast(&paxos_shared->applied_cv);
+}
+
+/* What the last life committed and did not say any more: applied, the result is not known (X6). */
+static void publish_lost_results(void)
+{
+	PaxosShared *shared = paxos_shared;
+
+	LWLockAcquire(shared->map_lock, LW_EXCLUSIVE);
+	for (uint32 i = 0; i < shared->map_size; i++)
+	{
+		uint32 index = *shmem_map_entry(i);
+		Request *request = index == 0 ? NULL : shmem_request(index - 1);
+		uint64 slot = request == NULL ? 0 : pg_atomic_read_u64(&request->chosen_slot);
+
+		if (slot != 0 && slot <= apply.state.applied)
+			shmem_wake_proc(finish_request(request, OUTCOME_RESULT_LOST, slot, -1));
+	}
+	LWLockRelease(shared->map_lock);
+	ConditionVariableBroadcast(&shared->applied_cv);
+}
+
+/* ---------------------------------------------------------------- one batch */
+
+static void load_config(void)
+{
+	PaxosShared *shared = paxos_shared;
+	bool ok;
+
+	LWLockAcquire(shared->status_lock, LW_SHARED);
+	ok = shared->config_length > 0 && config_decode(&apply.config, shared->config, shared->config_length);
+	LWLockRelease(shared->status_lock);
+	if (!ok)
+		elog(ERROR, "entries were chosen without a configuration");
+}
+
+static int apply_in_transaction(ApplyEntry *entries, int n, ApplyState *state)
+{
+	int n_results;
+
+	StartTransactionCommand();
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (!state->stored)
+	{
+		load_config();
+		LWLockAcquire(paxos_shared->status_lock, LW_SHARED);
+		state->store_id = paxos_shared->store_id;
+		LWLockRelease(paxos_shared->status_lock);
+	}
+	n_results = apply_fold(entries, n, &apply.config, state, apply.results);
+	store_write_state(state, &apply.config);
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	state->stored = true;
+	return n_results;
+}
+
+/* The extension's tables are gone: this life began with others. */
+static bool is_table_missing(int sqlstate)
+{
+	return sqlstate == ERRCODE_UNDEFINED_TABLE || sqlstate == ERRCODE_UNDEFINED_SCHEMA ||
+		   sqlstate == ERRCODE_UNDEFINED_COLUMN;
+}
+
+/* Trouble that another try may not meet. */
+static bool is_environmental(int sqlstate)
+{
+	int category = ERRCODE_TO_CATEGORY(sqlstate);
+
+	return category == MAKE_SQLSTATE('5', '3', '0', '0', '0') ||
+		   category == MAKE_SQLSTATE('5', '7', '0', '0', '0') ||
+		   category == MAKE_SQLSTATE('5', '8', '0', '0', '0') ||
+		   category == MAKE_SQLSTATE('4', '0', '0', '0', '0') ||
+		   category == MAKE_SQLSTATE('X', 'X', '0', '0', '0') || sqlstate == ERRCODE_LOCK_NOT_AVAILABLE;
+}
+
+static void remind(uint64 slot, const ErrorData *error)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	char detail[512];
+
+	snprintf(detail, sizeof(detail), "Apply waits at slot %llu: %s.", (unsigned long long) slot,
+			 error->message);
+	report(DATABASE_READY, false, detail);
+	if (apply.reminded_at != 0 && !TimestampDifferenceExceeds(apply.reminded_at, now, REMIND_MS))
+		return;
+	apply.reminded_at = now;
+	ereport(LOG, (errcode(error->sqlerrcode),
+				  errmsg("paxoskv cannot apply slot %llu now and tries again: %s", (unsigned long long) slot,
+						 error->message),
+				  error->detail ? errdetail_internal("%s", error->detail) : 0));
+}
+
+static BatchOutcome judge_error(uint64 slot, const ErrorData *error)
+{
+	if (is_table_missing(error->sqlerrcode))
+	{
+		ereport(LOG, (errmsg("paxoskv apply worker starts anew: %s", error->message)));
+		proc_exit(1);
+	}
+	if (!is_environmental(error->sqlerrcode))
+		return BATCH_BROKEN;
+	remind(slot, error);
+	return BATCH_RETRY;
+}
+
+/* Tries n entries in one transaction; *message says what broke. */
+static BatchOutcome try_entries(ApplyEntry *entries, int n, char *message, size_t size)
+{
+	ApplyState state = apply.state;
+	volatile BatchOutcome outcome = BATCH_DONE;
+	volatile int n_results = 0;
+	MemoryContext context = CurrentMemoryContext;
+	bool first;
+
+	PG_TRY();
+	{
+		n_results = apply_in_transaction(entries, n, &state);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(context);
+		outcome = judge_error(entries[0].slot, error);
+		strlcpy(message, error->message, size);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	if (outcome != BATCH_DONE)
+		return outcome;
+	first = !apply.state.stored;
+	apply.state = state;
+	if (apply.reminded_at != 0)
+		report(DATABASE_READY, false, "");
+	apply.reminded_at = 0;
+	publish_results(apply.results, n_results);
+	if (first) /* D3: from now on the database follows one log */
+		report(DATABASE_READY, false, "");
+	pgstat_report_stat(false);
+	return BATCH_DONE;
+}
+
+/* T4: stops at a slot until the server restarts or reloads; says so in the log and in the status. */
+static void stop_at(uint64 slot, const char *why)
+{
+	char detail[512];
+
+	snprintf(detail, sizeof(detail), "Apply has stopped at slot %llu: %s.", (unsigned long long) slot, why);
+	ereport(
+		LOG,
+		(errcode(ERRCODE_DATA_EXCEPTION),
+		 errmsg("paxoskv apply has stopped at slot %llu: %s", (unsigned long long) slot, why),
+		 errhint("Nothing is skipped. Mend the cause (a later version may know this entry), then reload or "
+				 "restart the server.")));
+	report(DATABASE_READY, true, detail);
+	while (!ConfigReloadPending)
+		wait_latch(-1);
+	reload_if_asked();
+	report(DATABASE_READY, false, "");
+}
+
+/* Applies n entries, however long that takes.  False: the stream must be asked for again. */
+static bool apply_entries(ApplyEntry *entries, int n)
+{
+	long pause_ms = RETRY_FIRST_MS;
+	char message[256] = "";
+
+	for (;;)
+	{
+		BatchOutcome outcome = try_entries(entries, n, message, sizeof(message));
+
+		if (outcome == BATCH_DONE)
+			return true;
+		if (outcome == BATCH_BROKEN && n == 1)
+		{
+			stop_at(entries[0].slot, message);
+			return false;
+		}
+		if (outcome == BATCH_BROKEN)
+		{
+			/* One by one, to find the one. */
+			for (int i = 0; i < n; i++)
+				if (!apply_entries(&entries[i], 1))
+					return false;
+			return true;
+		}
+		wait_latch(pause_ms);
+		reload_if_asked();
+		pause_ms = Min(2 * pause_ms, RETRY_MAX_MS);
+	}
+}
+
+static void apply_batch(void)
+{
+	const char *why = NULL;
+	int n = apply_check(apply.entries, apply.n_entries, &why);
+
+	if (apply.state.stored)
+		load_config();
+	if (n > 0 && !apply_entries(apply.entries, n))
+		feed_reader_ask(&apply.feed, apply.state.applied + 1, TopMemoryContext);
+	else if (n < apply.n_entries)
+	{
+		stop_at(apply.entries[n].slot, why);
+		feed_reader_ask(&apply.feed, apply.state.applied + 1, TopMemoryContext);
+	}
+}
+
+/* ---------------------------------------------------------------- loop */
+
+/* Takes what is there, up to a batch.  An entry that is still coming in stays with the reader. */
+static void collect_batch(void)
+{
+	uint64 bytes = 0;
+
+	apply.n_entries = 0;
+	while (apply.n_entries < BATCH_ENTRIES && bytes < BATCH_BYTES)
+	{
+		ApplyEntry *entry = &apply.entries[apply.n_entries];
+
+		if (!feed_read(&apply.feed, &entry->slot, &entry->entry))
+			break;
+		bytes += entry->entry.length;
+		apply.n_entries++;
+	}
+}
+
+/* Keeps prepared segment files ready, while there is nothing to apply. */
+static void prepare_segments(void)
+{
+	uint64 log_bytes = pg_atomic_read_u64(&paxos_shared->log_bytes);
+	struct plog_options options = {.segment_bytes = (uint64) paxoskv_segment_size, .min_free_segments = 2};
+	struct plog_error error;
+	char directory[MAXPGPATH];
+
+	if (log_bytes == 0 || (apply.prepared && apply.prepared_at_log_bytes == log_bytes))
+		return;
+	apply.prepared = true;
+	apply.prepared_at_log_bytes = log_bytes;
+	if (paxoskv_log_directory[0] != '\0')
+		strlcpy(directory, paxoskv_log_directory, sizeof(directory));
+	else
+		snprintf(directory, sizeof(directory), "%s/paxoskv/pgsql_tmp_log", DataDir);
+	if (plog_prepare_segments(directory, file_ops_posix(), &options, &error) != PLOG_OK)
+		ereport(LOG, (errmsg("paxoskv could not prepare segments of the log: %s", error.message)));
+}
+
+static void start(void)
+{
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+	is_apply_worker = true;
+	before_shmem_exit(detach, (Datum) 0);
+	connect_to_database();
+	pg_atomic_write_u32(&paxos_shared->apply_procno, (uint32) compat_my_procno());
+	override_settings();
+	wait_for_extension();
+	read_state();
+	report(DATABASE_READY, false, "");
+	publish_lost_results();
+	apply.batch_context = AllocSetContextCreate(TopMemoryContext, "paxoskv batch", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(apply.batch_context);
+	feed_reader_ask(&apply.feed, apply.state.applied + 1, TopMemoryContext);
+}
+
+static void free_entries(void)
+{
+	for (int i = 0; i < apply.n_entries; i++)
+		pfree(unconstify(uint8_t *, apply.entries[i].entry.bytes));
+	apply.n_entries = 0;
+}
+
+void paxoskv_apply_main(Datum arg)
+{
+	start();
+	for (;;)
+	{
+		check_interrupts();
+		reload_if_asked();
+		if (feed_reader_broken(&apply.feed))
+		{
+			report(DATABASE_READY, false, "");
+			feed_reader_ask(&apply.feed, apply.state.applied + 1, TopMemoryContext);
+		}
+		collect_batch();
+		if (apply.n_entries > 0)
+		{
+			apply_batch();
+			free_entries();
+			MemoryContextReset(apply.batch_context);
+			MemoryContextSwitchTo(apply.batch_context);
+			continue;
+		}
+		prepare_segments();
+		(void) pgstat_report_stat(false);
+		wait_latch(apply.prepared ? -1 : 1000);
+	}
+}

@@ -1,0 +1,521 @@
+/*
+ * client.c - a backend's half of the hand-off: fill a request, submit it, wait interruptibly, say the truth
+ * about the outcome.
+ *
+ * Until the consensus worker has numbered a command its backend can withdraw it by compare-and-swap: then
+ * it is certainly not applied (X2).  After that every way out, by time-out, cancel or termination, is 40003.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/utility.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "pg_compat.h"
+#include "worker/client.h"
+#include "worker/client_errors.h"
+#include "worker/settings.h"
+#include "worker/shmem.h"
+
+/* The consensus worker copies so much of a log entry at a time. */
+#define LOG_PIECE_BYTES (64u * 1024)
+
+/* ---------------------------------------------------------------- before submitting */
+
+bool client_preloaded(void)
+{
+	return paxos_shared != NULL;
+}
+
+/* The store lives in one database of the server. */
+static void require_database(void)
+{
+	static Oid checked = InvalidOid;
+	char *name;
+
+	if (checked == MyDatabaseId)
+		return;
+	name = get_database_name(MyDatabaseId);
+	if (name == NULL || strcmp(name, paxoskv_database) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the store is in database \"%s\"", paxoskv_database),
+				 errhint("Connect to that database, or set paxoskv.database and restart the server.")));
+	checked = MyDatabaseId;
+}
+
+static void require_primary(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("a standby confirms no reads"),
+				 errdetail("Its paxoskv workers are dormant until it is promoted."),
+				 errhint("Read with consistency 'local', or on a node of the cluster.")));
+}
+
+static void check_write_allowed(void)
+{
+	PreventCommandIfReadOnly("a paxoskv write");
+	PreventCommandIfParallelMode("a paxoskv write");
+	PreventCommandDuringRecovery("a paxoskv write");
+	if (paxoskv_in_transaction == IN_TRANSACTION_ERROR && IsTransactionBlock())
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("a paxoskv write cannot run inside a transaction block"),
+						errdetail("It would take effect at once, whatever became of the transaction, and "
+								  "paxoskv.in_transaction is \"error\"."),
+						errhint("Call it outside of a transaction block.")));
+}
+
+/* What is known to be refused is refused before anything is allocated. */
+static void check_admission(RequestKind kind)
+{
+	Admission admission = (Admission) pg_atomic_read_u32(&paxos_shared->admission);
+
+	if (admission == ADMIT || admission == ADMIT_STARTING || kind == REQUEST_LOG)
+		return;
+	if (kind == REQUEST_READ && (admission == ADMIT_APPLY_BEHIND || admission == ADMIT_DISK_FULL))
+		return;
+	refuse(kind, admission);
+}
+
+/* By a clock that nobody sets. */
+static uint64 monotonic_ms(void)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (uint64) INSTR_TIME_GET_MILLISEC(now);
+}
+
+/* One millisecond more, because the one that has begun does not count. */
+static uint64 deadline_from_now(void)
+{
+	return monotonic_ms() + (uint64) paxoskv_commit_timeout + 1;
+}
+
+/* Milliseconds left; 0: none. */
+static long time_left(uint64 deadline)
+{
+	uint64 now = monotonic_ms();
+
+	return now >= deadline ? 0 : (long) (deadline - now);
+}
+
+/* Not inlined: its variables would be live across the callers' setjmp. */
+static pg_noinline Request *allocate(RequestKind kind, uint32 length, uint64 deadline)
+{
+	ConditionVariable *full = NULL;
+	Request *request;
+
+	while ((request = shmem_request_allocate(length, &full)) == NULL)
+	{
+		long left = time_left(deadline);
+
+		if (left <= 0)
+		{
+			ConditionVariableCancelSleep();
+			refuse_queue_full(kind, full == &paxos_shared->arena_cv);
+		}
+		/* The first call for a variable only prepares and returns at once, so nothing is missed. */
+		(void) ConditionVariableTimedSleep(full, left, compat_wait_event("PaxoskvQueue"));
+	}
+	ConditionVariableCancelSleep();
+	return request;
+}
+
+/* ---------------------------------------------------------------- cancelled too late */
+
+/* The last command of this session that was applied, and how many there were. */
+static struct
+{
+	uint64 count;
+	uint64 session;
+	uint64 number;
+	uint64 slot;
+} applied;
+
+static void note_applied(const Request *request)
+{
+	applied.count++;
+	applied.session = request->session;
+	applied.number = request->number;
+	applied.slot = request->slot;
+}
+
+uint64 client_commands_applied(void)
+{
+	return applied.count;
+}
+
+/* The error that is being handled, as a sentence; it is over then. */
+static void take_error(MemoryContext context, char *why, size_t size)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	snprintf(why, size, "%c%s.", pg_toupper((unsigned char) error->message[0]), error->message + 1);
+}
+
+void client_raise_cancelled_late(MemoryContext context)
+{
+	char why[256];
+
+	take_error(context, why, sizeof(why));
+	raise_cancelled_late(applied.session, applied.number, applied.slot, why);
+}
+
+/* ---------------------------------------------------------------- waiting */
+
+/* Lets go of a request in any state; after an ERROR or FATAL too. */
+static void release(int code, Datum arg)
+{
+	Request *request = (Request *) DatumGetPointer(arg);
+
+	(void) shmem_request_move(request, REQUEST_SUBMITTED, REQUEST_WITHDRAWN);
+	shmem_request_drop(request, HOLD_CLIENT);
+}
+
+/*
+ * An interrupt that raises an error goes its own way where the request could be withdrawn, and becomes
+ * 40003 where it could not (DESIGN section 5).  A termination can't be caught: the error comes first, the
+ * connection ends right after it.
+ */
+static void check_interrupts(Request *request)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (ProcDiePending && request->kind == REQUEST_COMMAND &&
+		!shmem_request_move(request, REQUEST_SUBMITTED, REQUEST_WITHDRAWN) &&
+		shmem_request_state(request) == REQUEST_NUMBERED)
+		raise_unknown(request, "The connection is being terminated due to administrator command.");
+	PG_TRY();
+	{
+		CHECK_FOR_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		char why[256];
+		RequestState state;
+
+		if (request->kind != REQUEST_COMMAND ||
+			shmem_request_move(request, REQUEST_SUBMITTED, REQUEST_WITHDRAWN))
+			PG_RE_THROW();
+		/* It may be done since its state was last looked at: applied, perhaps. */
+		state = shmem_request_state(request);
+		if (state == REQUEST_WITHDRAWN || (state == REQUEST_DONE && request->outcome == OUTCOME_REFUSED))
+			PG_RE_THROW();
+		take_error(context, why, sizeof(why));
+		if (state == REQUEST_DONE && request->outcome != OUTCOME_UNKNOWN)
+			raise_cancelled_late(request->session, request->number, request->slot, why);
+		raise_unknown(request, why);
+	}
+	PG_END_TRY();
+}
+
+/* The deadline has come.  True: the request is done after all. */
+static bool give_up(Request *request)
+{
+	if (shmem_request_move(request, REQUEST_SUBMITTED, REQUEST_WITHDRAWN))
+		refuse_late(request->kind);
+	if (shmem_request_state(request) == REQUEST_DONE)
+		return true;
+	raise_unknown(request, "This node did not apply it within paxoskv.commit_timeout.");
+}
+
+static void wait_until_done(Request *request, uint64 deadline)
+{
+	for (;;)
+	{
+		long left;
+
+		ResetLatch(MyLatch);
+		if (shmem_request_state(request) == REQUEST_DONE)
+			return;
+		check_interrupts(request);
+		left = time_left(deadline);
+		if (left <= 0 && give_up(request))
+			return;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | WL_TIMEOUT, left,
+						 compat_wait_event("PaxoskvRequest"));
+	}
+}
+
+/* Raises what was refused or is unknown. */
+static void check_outcome(Request *request)
+{
+	switch (request->outcome)
+	{
+		case OUTCOME_OK:
+		case OUTCOME_RESULT_LOST:
+		case OUTCOME_BEHIND:
+			return;
+		case OUTCOME_REFUSED:
+			refuse(request->kind, request->admission);
+		case OUTCOME_UNKNOWN:
+			raise_unknown(request, "The consensus worker that had taken it has ended.");
+		case OUTCOME_NONE:
+			break;
+	}
+	elog(ERROR, "request is done without an outcome");
+}
+
+/* ---------------------------------------------------------------- commands */
+
+/* Whether the slot alone says all that the command's caller is told. */
+static bool slot_is_the_result(const struct operation *operations, uint32 n_operations)
+{
+	for (uint32 i = 0; i < n_operations; i++)
+		if (operations[i].kind != OPERATION_PUT)
+			return false;
+	return true;
+}
+
+static uint32 checked_size(const struct operation *operations, uint32 n_operations)
+{
+	size_t size = command_size(0, operations, n_operations);
+
+	if (size == 0 || size > (size_t) paxoskv_max_command_size)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the command is too large"),
+						size == 0 ? errdetail("It exceeds what a command can hold.")
+								  : errdetail("It has %zu bytes, paxoskv.max_command_size is %d.", size,
+											  paxoskv_max_command_size)));
+	return (uint32) size;
+}
+
+ClientResult client_submit(const struct operation *operations, uint32 n_operations)
+{
+	ClientResult result = {0};
+	uint64 deadline;
+	Request *request;
+	uint32 size;
+
+	require_preloaded();
+	check_write_allowed();
+	require_database();
+	size = checked_size(operations, n_operations);
+	check_admission(REQUEST_COMMAND);
+	deadline = deadline_from_now();
+	request = allocate(REQUEST_COMMAND, size, deadline);
+	PG_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
+	{
+		int64 now_us = GetCurrentTimestamp() + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+		request->kind = REQUEST_COMMAND;
+		command_encode(shmem_request_data(request), (uint32) paxoskv_node_id, 0, now_us, NULL, 0, operations,
+					   n_operations);
+		shmem_request_submit(request);
+		wait_until_done(request, deadline);
+		check_outcome(request);
+		note_applied(request);
+		if (request->outcome == OUTCOME_RESULT_LOST && !slot_is_the_result(operations, n_operations))
+			raise_result_lost(request->session, request->number, request->slot);
+		result.revision = request->slot;
+		result.rows_removed = Max(request->rows_removed, 0);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
+	release(0, PointerGetDatum(request));
+	return result;
+}
+
+/* ---------------------------------------------------------------- reads */
+
+/* Waits until this node has applied through slot; returns where it is. */
+static uint64 wait_applied(uint64 slot, uint64 deadline)
+{
+	PaxosShared *shared = paxos_shared;
+	uint64 applied = pg_atomic_read_u64(&shared->applied_slot);
+
+	if (applied >= slot)
+		return applied;
+	ConditionVariablePrepareToSleep(&shared->applied_cv);
+	while ((applied = pg_atomic_read_u64(&shared->applied_slot)) < slot)
+	{
+		long left = time_left(deadline);
+
+		if (left <= 0)
+		{
+			ConditionVariableCancelSleep();
+			refuse_not_applied(slot);
+		}
+		(void) ConditionVariableTimedSleep(&shared->applied_cv, left, compat_wait_event("PaxoskvApplied"));
+	}
+	ConditionVariableCancelSleep();
+	return applied;
+}
+
+static uint64 read_index(bool leader_only, uint64 deadline)
+{
+	Request *request = allocate(REQUEST_READ, 0, deadline);
+	uint64 slot = 0;
+
+	PG_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
+	{
+		request->kind = REQUEST_READ;
+		request->leader_only = leader_only;
+		shmem_request_submit(request);
+		wait_until_done(request, deadline);
+		check_outcome(request);
+		slot = request->slot;
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
+	release(0, PointerGetDatum(request));
+	return slot;
+}
+
+uint64 client_wait_for_read(ReadLevel level)
+{
+	uint64 deadline;
+
+	require_preloaded();
+	require_database();
+	if (level == READ_LOCAL)
+		return pg_atomic_read_u64(&paxos_shared->applied_slot);
+	require_primary();
+	check_admission(REQUEST_READ);
+	deadline = deadline_from_now();
+	return wait_applied(read_index(level == READ_LEADER, deadline), deadline);
+}
+
+uint64 client_wait_for_applied(uint64 slot)
+{
+	require_preloaded();
+	require_database();
+	require_primary();
+	return wait_applied(slot, deadline_from_now());
+}
+
+/* ---------------------------------------------------------------- the log */
+
+/* One piece of an entry, from offset on; grows entry->entry.bytes.  False: nothing is chosen there. */
+static bool read_log_piece(uint64 slot, uint64 offset, ClientLogEntry *entry, uint64 *total)
+{
+	uint64 deadline = deadline_from_now();
+	Request *request = allocate(REQUEST_LOG, LOG_PIECE_BYTES, deadline);
+	bool found = false;
+
+	PG_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
+	{
+		request->kind = REQUEST_LOG;
+		request->log_slot = slot;
+		request->log_offset = offset;
+		shmem_request_submit(request);
+		wait_until_done(request, deadline);
+		check_outcome(request);
+		found = request->outcome == OUTCOME_OK;
+		if (found)
+		{
+			uint8 *bytes = unconstify(uint8_t *, entry->entry.bytes);
+			uint64 n = Min(request->log_total - offset, LOG_PIECE_BYTES);
+
+			entry->slot = request->slot;
+			entry->epoch = request->log_epoch;
+			entry->ballot = request->log_ballot;
+			*total = request->log_total;
+			if (offset == 0)
+				bytes = MemoryContextAllocHuge(CurrentMemoryContext, Max(*total, 1));
+			memcpy(bytes + offset, shmem_request_data(request), n);
+			entry->entry.bytes = bytes;
+			entry->entry.length = (uint32_t) (offset + n);
+		}
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
+	release(0, PointerGetDatum(request));
+	return found;
+}
+
+bool client_read_log(uint64 slot, ClientLogEntry *entry)
+{
+	uint64 total = 0;
+
+	require_preloaded();
+	require_database();
+	require_primary();
+	memset(entry, 0, sizeof(*entry));
+	if (!read_log_piece(slot, 0, entry, &total))
+		return false;
+	while (entry->entry.length < total)
+	{
+		uint64 same = entry->slot;
+
+		if (!read_log_piece(same, entry->entry.length, entry, &total) || entry->slot != same)
+			return false;
+	}
+	return true;
+}
+
+/* ---------------------------------------------------------------- status */
+
+/* Either between two lives, or never registered (the server's log has "too many background workers"). */
+static void describe_missing_worker(ClientStatus *status)
+{
+	bool no_consensus = pg_atomic_read_u32(&paxos_shared->consensus_procno) == (uint32) NO_PROC;
+	bool no_apply = pg_atomic_read_u32(&paxos_shared->apply_procno) == (uint32) NO_PROC;
+
+	if (!no_consensus && !no_apply)
+		return;
+	snprintf(status->detail, sizeof(status->detail),
+			 "The %s worker is not running; if that goes on, the server's log says why, or "
+			 "max_worker_processes is too low.",
+			 no_consensus ? "consensus" : "apply");
+}
+
+void client_status(ClientStatus *status)
+{
+	PaxosShared *shared = paxos_shared;
+
+	memset(status, 0, sizeof(*status));
+	if (shared == NULL)
+	{
+		strlcpy(status->role, "dormant", sizeof(status->role));
+		strlcpy(status->detail, "paxoskv is not in shared_preload_libraries.", sizeof(status->detail));
+		return;
+	}
+	LWLockAcquire(shared->status_lock, LW_SHARED);
+	*status = shared->status;
+	if (shared->report.detail[0] != '\0' && (status->detail[0] == '\0' || shared->report.stopped))
+		strlcpy(status->detail, shared->report.detail, sizeof(status->detail));
+	LWLockRelease(shared->status_lock);
+	status->chosen_slot = pg_atomic_read_u64(&shared->chosen_slot);
+	status->applied_slot = pg_atomic_read_u64(&shared->applied_slot);
+	status->last_slot = Max(status->last_slot, status->chosen_slot); /* published less often */
+	status->commands = pg_atomic_read_u64(&shared->commands);
+	status->syncs = pg_atomic_read_u64(&shared->syncs);
+	for (int i = 0; i < status->n_nodes; i++)
+		if (status->nodes[i].self)
+			status->nodes[i].applied_slot = status->applied_slot;
+	if (status->detail[0] == '\0')
+		describe_missing_worker(status);
+	if (RecoveryInProgress())
+	{
+		strlcpy(status->role, "dormant", sizeof(status->role));
+		strlcpy(status->detail, "This server is a standby; its workers start when it is promoted.",
+				sizeof(status->detail));
+	}
+}
+
+bool client_is_member(void)
+{
+	bool member;
+
+	if (paxos_shared == NULL)
+		return false;
+	LWLockAcquire(paxos_shared->status_lock, LW_SHARED);
+	member = paxos_shared->member;
+	LWLockRelease(paxos_shared->status_lock);
+	return member;
+}
+
+void client_extension_created(void)
+{
+	if (paxos_shared != NULL)
+		shmem_wake_apply();
+}

@@ -1,0 +1,132 @@
+/*
+ * client.h - what a backend asks of the workers: submit a command, wait for a read, look at status and log.
+ *
+ * Every function here waits interruptibly and raises the errors of DESIGN section 5 itself: 53000, 53100,
+ * 55000, 57014 (before hand-off), 40003 (after it), 25006.  Callers check only their own arguments.
+ */
+#ifndef PAXOSKV_CLIENT_H
+#define PAXOSKV_CLIENT_H
+
+#include "postgres.h"
+
+#include "pg_compat.h"
+
+#include "datatype/timestamp.h"
+
+#include "paxos/command.h"
+#include "paxos/paxos.h"
+
+typedef enum ReadLevel
+{
+	READ_LINEARIZABLE,
+	READ_LEADER,
+	READ_LOCAL
+} ReadLevel;
+
+/* What apply says of a command that took effect. */
+typedef struct ClientResult
+{
+	uint64 revision;    /* its slot */
+	int64 rows_removed; /* delete, clear: keys that were there */
+} ClientResult;
+
+/*
+ * Submits one command and waits until this node has applied it.  The operations have been checked.
+ * Refuses in a read-only transaction, on a standby, while not preloaded, and where
+ * paxoskv.in_transaction = error forbids it.
+ */
+extern ClientResult client_submit(const struct operation *operations, uint32 n_operations);
+
+/* How many commands of this session were applied so far. */
+extern uint64 client_commands_applied(void);
+
+/*
+ * In a PG_CATCH block: raises the cancel (57014) that is being handled again as 40003, because it came after
+ * a command of the statement was applied; context: one that outlives the block.
+ */
+pg_noreturn extern void client_raise_cancelled_late(MemoryContext context);
+
+/*
+ * Waits until this node has applied whatever a read of that level must see.  Returns the slot reached.
+ * Afterwards the caller reads the table with a fresh snapshot (GetLatestSnapshot()).
+ */
+extern uint64 client_wait_for_read(ReadLevel level);
+
+/* One entry of the log; bytes are palloc'd. */
+typedef struct ClientLogEntry
+{
+	uint64 slot;
+	uint64 epoch;
+	struct paxos_ballot ballot;
+	struct paxos_entry entry;
+} ClientLogEntry;
+
+/*
+ * Reads the chosen entry in slot from this node's log; 0 means its first one (entry->slot says which).
+ * False: behind what is known to be chosen here.
+ */
+extern bool client_read_log(uint64 slot, ClientLogEntry *entry);
+
+/* One member, as this node sees it. */
+typedef struct ClientNode
+{
+	uint32 node_id;
+	char address[PAXOS_ADDRESS_MAX + 1];
+	bool voter;
+	bool leader;
+	bool connected;
+	bool self;
+	bool applied_known;
+	uint64 applied_slot;
+	uint64 end_slot;
+	int64 bytes_behind;        /* -1: not known here (only the leader knows) */
+	TimestampTz last_heard_at; /* 0: never */
+	char trouble[256];         /* formation: what is wrong with it, "" if nothing */
+} ClientNode;
+
+typedef struct ClientStatus
+{
+	uint32 node_id;
+	char cluster_name[64];
+	struct paxos_id cluster_id;
+	struct paxos_id store_id;
+	char role
+		[16]; /* 'leader', 'follower', 'candidate', 'unformed', 'outsider', 'fenced', 'dormant', 'damaged', 'starting' */
+	uint32 leader_id; /* 0: none known */
+	struct paxos_ballot ballot;
+	uint64 epoch;
+	uint64 session;
+	uint64 run;
+	bool quorum;
+	uint64 first_slot;
+	uint64 last_slot;
+	uint64 chosen_slot;
+	uint64 applied_slot;
+	uint64 log_bytes;
+	uint64 elections;
+	uint64 commands;  /* numbered by this node since the server started */
+	uint64 syncs;     /* of the log since then */
+	char detail[512]; /* why it is dormant, damaged or unformed; "" if nothing */
+	int n_nodes;
+	ClientNode nodes[PAXOS_MAX_MEMBERS];
+} ClientStatus;
+
+/* Copies the workers' last published status; works in every state, also while dormant. */
+extern void client_status(ClientStatus *status);
+
+/* Whether this server is a member of a formed cluster, and its paxoskv.database: for the 55006 refusals. */
+extern bool client_is_member(void);
+
+/* Tells the apply worker that its extension was just created, so that it looks at once. */
+extern void client_extension_created(void);
+
+/* Waits until this node has applied through slot; returns the slot reached.  53000 at paxoskv.commit_timeout. */
+extern uint64 client_wait_for_applied(uint64 slot);
+
+/* Whether the library was preloaded, so that there are workers and settings. */
+extern bool client_preloaded(void);
+
+/* Whether this process is the apply worker, which alone changes the store's tables. */
+extern bool am_apply_worker(void);
+
+#endif /* PAXOSKV_CLIENT_H */

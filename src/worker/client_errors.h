@@ -1,0 +1,40 @@
+/*
+ * client_errors.h - the errors of DESIGN section 5, raised in a backend.
+ *
+ * "Refused" always means: certainly not applied.  "Unknown" (40003) always means: it may have been, or may
+ * yet be.
+ */
+#ifndef PAXOSKV_CLIENT_ERRORS_H
+#define PAXOSKV_CLIENT_ERRORS_H
+
+#include "postgres.h"
+
+#include "pg_compat.h"
+
+#include "worker/shmem.h"
+
+/* 55000 unless the library was preloaded. */
+extern void require_preloaded(void);
+
+/* 53000, 53100 or 55000, as the state of affairs has it. */
+pg_noreturn extern void refuse(RequestKind kind, Admission admission);
+
+/* The deadline passed and the request was withdrawn. */
+pg_noreturn extern void refuse_late(RequestKind kind);
+
+/* 53000: no free place in the queue, or (for_bytes) no memory for a large command, before the deadline. */
+pg_noreturn extern void refuse_queue_full(RequestKind kind, bool for_bytes);
+
+/* 40003 for a numbered command; why: a sentence. */
+pg_noreturn extern void raise_unknown(Request *request, const char *why);
+
+/* 40003: applied, but what it did is not known any more (X6). */
+pg_noreturn extern void raise_result_lost(uint64 session, uint64 number, uint64 slot);
+
+/* 40003: the statement was cancelled when its command was applied already; why: a sentence. */
+pg_noreturn extern void raise_cancelled_late(uint64 session, uint64 number, uint64 slot, const char *why);
+
+/* 53000: a read or wait that has not applied far enough. */
+pg_noreturn extern void refuse_not_applied(uint64 slot);
+
+#endif /* PAXOSKV_CLIENT_ERRORS_H */

@@ -1,0 +1,151 @@
+/*
+ * consensus.h - the consensus worker's own state, shared by its files and by nobody else.
+ *
+ *	 consensus_worker.c	   life: start, loop, waiting
+ *	 consensus_host.c	   the core's host: writes, messages, events, sync
+ *	 consensus_formation.c from an empty log to a core (PROTOCOL F), and its checks
+ *	 consensus_requests.c  what backends asked for
+ *	 consensus_status.c	   what everybody else may see
+ */
+#ifndef PAXOSKV_CONSENSUS_H
+#define PAXOSKV_CONSENSUS_H
+
+#include "postgres.h"
+
+#include "pg_compat.h"
+
+#include "log/log.h"
+#include "paxos/formation.h"
+#include "paxos/paxos.h"
+#include "transport/transport.h"
+#include "worker/feed.h"
+#include "worker/shmem.h"
+
+/* A read or an un-numbered command that waits in the worker, by request index. */
+typedef struct RequestQueue
+{
+	uint32 *items; /* ring of n_requests + 1 */
+	uint32 head;
+	uint32 tail;
+	uint32 size;
+} RequestQueue;
+
+typedef struct ConsensusWorker
+{
+	uint64 now_ms;
+	struct plog *log;
+	struct plog_options log_options;
+	struct plog_state state;
+	char log_directory[MAXPGPATH];
+	uint64 nonce;
+	uint64 seed;
+	struct transport *transport; /* NULL: no peers */
+	struct formation formation;
+	struct paxos *core; /* NULL: not formed */
+	struct paxos_config config;
+	struct paxos_status status; /* as of the last status_refresh() */
+	uint64 chosen;              /* last PAXOS_EVENT_CHOSEN */
+	uint64 applied;             /* last told to the core */
+	FeedWriter feed;
+
+	/* requests */
+	RequestQueue commands;
+	RequestQueue reads;       /* not yet asked of the core */
+	RequestQueue logs;        /* log requests, answered a few at a time */
+	uint64 *read_tokens;      /* by request index: the token that answers it */
+	bool *queued;             /* by request index: it is in one of the queues */
+	RequestQueue asked_reads; /* in order of their tokens */
+	uint64 last_number;
+	uint64 session;
+	uint64 ask_reads_again_ms; /* after a read that was not confirmed; 0: now */
+
+	/* the log */
+	bool accepting;
+	bool log_full;
+	uint64 retry_sync_ms;
+	uint64 awaited_slot;  /* clients of this node wait until apply has reached it */
+	uint64 wake_apply_ms; /* when to wake apply for entries that none of them waits for; 0: there are none */
+	uint64 completion_ms; /* D5: when to say that the last sync completed; 0: nothing to say */
+
+	/* status */
+	bool status_due;
+	uint64 status_published_ms;
+	uint64 no_quorum_since_ms; /* 0: there is one */
+	uint64 admission_checked_ms;
+	bool refresh_skipped; /* since then something may have changed */
+	uint64 warned_ms;     /* E1: of slow round trips */
+	Admission admission;
+	char detail[512];
+
+	/* the last inputs, for the report of a failed assertion */
+	const char *last_inputs[8];
+	uint32 n_inputs;
+} ConsensusWorker;
+
+extern ConsensusWorker consensus;
+
+/* ---- consensus_worker.c */
+
+/* Stays, answering everybody with "detail", until the server restarts.  role: for paxos_status(). */
+pg_noreturn extern void consensus_stay_dormant(const char *role, Admission admission, int sqlstate,
+											   const char *message, const char *detail, const char *hint);
+/* Ends this life because the log failed, or has a record that can't be read: counted, exit 1. */
+pg_noreturn extern void consensus_log_failed(const struct plog_error *error);
+/* Reads paxoskv.secret_file; dormant if it can't be used.  Returns the secret's length; 0: no file is set. */
+extern uint32 consensus_read_secret(char secret[TRANSPORT_SECRET_MAX + 1]);
+extern void consensus_random(void *bytes, size_t length);
+
+/* ---- consensus_host.c */
+
+extern void host_create_core(void);
+/* Of the log: says which condition does not hold, ends this life; counted, exit 1. */
+pg_noreturn extern void host_assert_failed(const char *condition, const char *file, int line);
+extern void host_note_input(const char *name);
+/* Hands the core's writes to the log; after each input. */
+extern void host_pump_writes(void);
+extern void host_pump_messages(void);
+extern void host_pump_events(void);
+/* Syncs what was written and tells the core. */
+extern void host_sync(void);
+extern void host_complete_sync_when_idle(void);
+/* Streams chosen entries to the apply worker. */
+extern void host_pump_feed(void);
+extern const struct transport_callbacks host_transport_callbacks;
+
+/* ---- consensus_formation.c */
+
+extern void formation_start(void);
+extern void formation_step(void);
+/* D3: what the apply worker says of the database must fit the log; goes dormant where it does not. */
+extern void formation_check_database(void);
+/* Why this node is not formed, in words; "" if it is. */
+extern void formation_describe(char *text, size_t size);
+extern const char *formation_trouble_text(enum formation_trouble trouble);
+/* Whether it is a cluster of one, formed or to be. */
+extern bool formation_alone(void);
+
+/* ---- consensus_requests.c */
+
+extern void requests_start(void);
+/* Takes what backends submitted. */
+extern void requests_take(void);
+/* Numbers commands and asks for reads, as far as the core lets them. */
+extern void requests_advance(void);
+extern void requests_resolved(uint64 number, uint64 slot, bool ok);
+extern void requests_read_answered(uint64 token, bool ok, uint64 slot);
+/* Answers those that wait and are not numbered, if the present admission refuses them; drops withdrawn ones. */
+extern void requests_refuse_waiting(void);
+/* Answers all numbered ones with "unknown" (X6). */
+extern void requests_give_up_numbered(void);
+extern bool requests_commands_wait(void);
+/* When there is more to do for reads or log requests, whatever comes; UINT64_MAX: never. */
+extern uint64 requests_next_deadline(void);
+
+/* ---- consensus_status.c */
+
+/* Computes status and admission anew, at most every 20 ms unless "now". */
+extern void status_refresh(bool now);
+/* Publishes, at most every 100 ms unless "now". */
+extern void status_publish(bool now);
+
+#endif /* PAXOSKV_CONSENSUS_H */

@@ -1,0 +1,313 @@
+/*
+ * consensus_formation.c - from an empty log to a core: formation (PROTOCOL F), what its messages and its
+ * blob need of the host, and whether log and database belong together (D3, D6).
+ */
+#include "postgres.h"
+
+#include "worker/consensus.h"
+#include "worker/settings.h"
+
+/* X7: every kind and feature of this version. */
+#define NODE_FEATURES 0
+
+/* How often a member that was not heard is asked again. */
+#define FORMATION_RETRY_MS 250
+
+/* ---------------------------------------------------------------- transport */
+
+static void log_transport(void *context, enum transport_level level, const char *text)
+{
+	if (level == TRANSPORT_WARNING)
+		ereport(WARNING, (errmsg("paxoskv: %s", text)));
+	else
+		ereport(level == TRANSPORT_LOG ? LOG : DEBUG1, (errmsg("paxoskv: %s", text)));
+}
+
+/* Where to listen: the setting, or the address under which the others know this node. */
+static void set_listen(struct transport_options *options)
+{
+	const struct paxos_config *config = formation_activated(&consensus.formation);
+
+	options->n_listen = (uint32_t) paxoskv_settings_listen(options->listen, TRANSPORT_MAX_LISTEN);
+	if (options->n_listen > 0 || config == NULL)
+		return;
+	for (uint32 i = 0; i < config->n_members; i++)
+		if (config->members[i].node_id == (uint32_t) paxoskv_node_id && config->members[i].address[0] != '\0')
+			strlcpy(options->listen[options->n_listen++], config->members[i].address, PAXOS_ADDRESS_MAX + 1);
+}
+
+static void create_transport(const struct formation_options *formation)
+{
+	struct transport_options options = {
+		.node_id = formation->node_id,
+		.store_id = formation->store_id,
+		.run = consensus.state.run,
+		.nonce = consensus.nonce,
+		.seed = consensus.seed,
+		.faults = {.drop_rate = paxoskv_drop_rate,
+				   .fail_rate = paxoskv_fail_rate,
+				   .delay_ms = (uint32_t) paxoskv_delay},
+		.log = log_transport,
+	};
+	char error[TRANSPORT_ERROR_MAX];
+	char secret[TRANSPORT_SECRET_MAX + 1];
+
+	strlcpy(options.cluster_name, formation->cluster_name, sizeof(options.cluster_name));
+	options.n_peers = formation->n_peers;
+	for (uint32 i = 0; i < formation->n_peers; i++)
+	{
+		options.peers[i].node_id = formation->peers[i].node_id;
+		strlcpy(options.peers[i].address, formation->peers[i].address, sizeof(options.peers[i].address));
+	}
+	set_listen(&options);
+	options.secret_length = consensus_read_secret(secret);
+	options.secret = options.secret_length > 0 ? (uint8_t *) secret : NULL;
+	consensus.transport = transport_create(&options, error);
+	explicit_bzero(secret, sizeof(secret));
+	if (consensus.transport == NULL)
+		consensus_stay_dormant("dormant", ADMIT_DORMANT, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+							   "cannot reach other nodes", error, NULL);
+}
+
+/* ---------------------------------------------------------------- start */
+
+bool formation_alone(void)
+{
+	const struct paxos_config *config = formation_activated(&consensus.formation);
+
+	return config != NULL ? config->n_members == 1 : consensus.formation.options.n_peers == 1;
+}
+
+static void publish_config(const struct paxos_config *config)
+{
+	PaxosShared *shared = paxos_shared;
+
+	LWLockAcquire(shared->status_lock, LW_EXCLUSIVE);
+	shared->config_length = config_encode(config, shared->config, sizeof(shared->config));
+	shared->member = true;
+	LWLockRelease(shared->status_lock);
+	shmem_wake_apply();
+}
+
+static void refuse_peers_of_one(void)
+{
+	struct formation_peer peers[PAXOS_MAX_MEMBERS];
+	char detail[200];
+
+	if (formation_activated(&consensus.formation) == NULL || !formation_alone() ||
+		paxoskv_settings_peers(peers) == 1)
+		return;
+	snprintf(detail, sizeof(detail), "Node %d has formed a cluster of one; paxoskv.peers now names others.",
+			 paxoskv_node_id);
+	consensus_stay_dormant(
+		"dormant", ADMIT_DORMANT, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+		"paxoskv.peers cannot widen a cluster that has formed", detail,
+		"Unset paxoskv.peers to go on alone. To start anew as one of several nodes, stop the "
+		"server and remove its log directory; start it, drop and create the extension, and restart it.");
+}
+
+void formation_start(void)
+{
+	struct formation_options options = {
+		.node_id = (uint32_t) paxoskv_node_id,
+		.store_id = consensus.state.store_id,
+		.features = NODE_FEATURES,
+		.retry_ms = FORMATION_RETRY_MS,
+	};
+
+	strlcpy(options.cluster_name, paxoskv_cluster_name, sizeof(options.cluster_name));
+	options.n_peers = (uint32_t) paxoskv_settings_peers(options.peers);
+	consensus_random(&options.new_cluster_id, sizeof(options.new_cluster_id));
+	if (!formation_init(&consensus.formation, &options, consensus.state.config, consensus.state.config_length,
+						consensus.now_ms))
+		consensus_stay_dormant("dormant", ADMIT_DORMANT, ERRCODE_DATA_CORRUPTED,
+							   "the configuration in the log's metadata cannot be read",
+							   "It was written by a later version, or it is damaged.",
+							   "Start the version that wrote it, or replace this node under a new id.");
+	if (formation_activated(&consensus.formation) != NULL)
+		publish_config(formation_activated(&consensus.formation));
+	refuse_peers_of_one();
+	if (!formation_alone())
+		create_transport(&options);
+}
+
+/* ---------------------------------------------------------------- step */
+
+static void activate(void)
+{
+	const struct paxos_config *config = formation_activated(&consensus.formation);
+
+	if (consensus.core != NULL || config == NULL)
+		return;
+	consensus.config = *config;
+	publish_config(config);
+	host_create_core();
+	status_refresh(true);
+	status_publish(true);
+}
+
+void formation_step(void)
+{
+	struct formation *formation = &consensus.formation;
+	struct formation_message message;
+	uint8_t blob[FORMATION_BLOB_MAX];
+	struct plog_error error;
+
+	formation_tick(formation, consensus.now_ms);
+	/* What is said of the other members changes by time and by their messages. */
+	if (consensus.core == NULL && !formation_alone())
+		consensus.status_due = true;
+	if (formation_dirty(formation))
+	{
+		uint32 length = formation_blob(formation, blob);
+
+		if (plog_set_config(consensus.log, blob, length, &error) != PLOG_OK)
+			consensus_log_failed(&error);
+		formation_durable(formation);
+		consensus.status_due = true;
+	}
+	while (formation_next_message(formation, &message))
+		if (consensus.transport != NULL)
+			transport_send_formation(consensus.transport, &message);
+	activate();
+}
+
+/* ---------------------------------------------------------------- words */
+
+const char *formation_trouble_text(enum formation_trouble trouble)
+{
+	switch (trouble)
+	{
+		case FORMATION_FINE:
+			return "";
+		case FORMATION_NOT_HEARD:
+			return "not heard of yet";
+		case FORMATION_LISTS_DIFFER:
+			return "its paxoskv.peers differs";
+		case FORMATION_OTHER_STORE:
+			return "its cluster knows this node id with another log directory";
+		case FORMATION_ACKNOWLEDGED_ANOTHER:
+			return "it has agreed to another cluster";
+		case FORMATION_OTHER_CLUSTER:
+			return "it belongs to a cluster that does not know this node";
+	}
+	return "unknown trouble";
+}
+
+/* How their list differs from ours, for the first difference found. */
+static void describe_difference(char *text, size_t size, uint32 index)
+{
+	const struct formation_options *ours = &consensus.formation.options;
+	const struct formation_peer *theirs = consensus.formation.peers[index].their_peers;
+	uint32 n_theirs = consensus.formation.peers[index].n_their_peers;
+
+	for (uint32 i = 0; i < Max(ours->n_peers, n_theirs); i++)
+	{
+		const char *we = i < ours->n_peers ? ours->peers[i].address : "nothing";
+		const char *they = i < n_theirs ? theirs[i].address : "nothing";
+		uint32 our_id = i < ours->n_peers ? ours->peers[i].node_id : 0;
+		uint32 their_id = i < n_theirs ? theirs[i].node_id : 0;
+
+		if (our_id == their_id && strcmp(we, they) == 0)
+			continue;
+		snprintf(text, size, " (entry %u: here %u=%s, there %u=%s)", i + 1, our_id, we, their_id, they);
+		return;
+	}
+}
+
+void formation_describe(char *text, size_t size)
+{
+	const struct formation *formation = &consensus.formation;
+	size_t used = 0;
+
+	text[0] = '\0';
+	if (formation->state == FORMATION_ACTIVATED)
+		return;
+	if (formation->state == FORMATION_OUTSIDER)
+	{
+		strlcpy(text, "The cluster has formed with another log directory under this node's id.", size);
+		return;
+	}
+	for (uint32 i = 0; i < formation->options.n_peers; i++)
+	{
+		enum formation_trouble trouble = formation->peers[i].trouble;
+		char difference[2 * PAXOS_ADDRESS_MAX + 80] = "";
+
+		if (formation->options.peers[i].node_id == formation->options.node_id || trouble == FORMATION_FINE)
+			continue;
+		if (trouble == FORMATION_LISTS_DIFFER)
+			describe_difference(difference, sizeof(difference), i);
+		used += snprintf(text + used, size - used, "%sNode %u at %s: %s%s", used > 0 ? "; " : "",
+						 formation->options.peers[i].node_id, formation->options.peers[i].address,
+						 formation_trouble_text(trouble), difference);
+		if (used >= size)
+			return;
+	}
+	if (used > 0 && used + 1 < size)
+		strlcat(text, ".", size);
+}
+
+/* ---------------------------------------------------------------- log and database */
+
+static void refuse_foreign_database(void)
+{
+	consensus_stay_dormant(
+		"outsider", ADMIT_OUTSIDER, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+		"the database follows another log directory",
+		"The log directory is new, or from another server; what this node promised is not in it, "
+		"so it must not vote.",
+		"Put the old log directory back (paxoskv.log_directory), or let this server join as a "
+		"new node, under a new paxoskv.node_id.");
+}
+
+static void refuse_database_ahead(uint64 applied)
+{
+	char detail[200];
+
+	snprintf(detail, sizeof(detail), "The database has applied slot %llu, the log ends at slot %llu.",
+			 (unsigned long long) applied, (unsigned long long) consensus.state.paxos.end);
+	consensus_stay_dormant(
+		"damaged", ADMIT_DORMANT, ERRCODE_DATA_CORRUPTED, "the log ends before what the database has applied",
+		detail,
+		"The log directory is an old copy, or it has lost its end. Put the right one back, or let "
+		"this server join as a new node, under a new paxoskv.node_id.");
+}
+
+static void refuse_log_ahead(uint64 applied, uint64 first_slot)
+{
+	char detail[200];
+
+	snprintf(detail, sizeof(detail), "The database has applied slot %llu, the log begins at slot %llu.",
+			 (unsigned long long) applied, (unsigned long long) first_slot);
+	consensus_stay_dormant("dormant", ADMIT_DORMANT, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						   "the log begins behind what the database has applied", detail,
+						   "Let this server join as a new node, under a new paxoskv.node_id.");
+}
+
+void formation_check_database(void)
+{
+	PaxosShared *shared = paxos_shared;
+	ApplyReport *report = &shared->report;
+	bool foreign;
+	bool ready;
+	uint64 applied = pg_atomic_read_u64(&shared->applied_slot);
+	uint64 end = consensus.state.paxos.end;
+	struct paxos_status status;
+
+	LWLockAcquire(shared->status_lock, LW_SHARED);
+	ready = report->database == DATABASE_READY;
+	foreign = ready && report->has_state &&
+			  memcmp(&report->store_id, &consensus.state.store_id, sizeof(report->store_id)) != 0;
+	LWLockRelease(shared->status_lock);
+	if (foreign)
+		refuse_foreign_database();
+	if (consensus.core != NULL)
+	{
+		paxos_status(consensus.core, &status);
+		end = status.end;
+	}
+	if (applied > end && !consensus.state.paxos.damage.damaged)
+		refuse_database_ahead(applied);
+	if (ready && applied + 1 < consensus.state.paxos.first_slot)
+		refuse_log_ahead(applied, consensus.state.paxos.first_slot);
+}

@@ -1,0 +1,32 @@
+/*
+ * workers.c - registration of the background workers.
+ */
+#include "postgres.h"
+
+#include "postmaster/bgworker.h"
+
+#include "worker/workers.h"
+
+/*
+ * Static, so that they can't find all slots taken; restarted after a second; not before recovery is over,
+ * so a hot standby has none.
+ */
+static void register_one(const char *name, const char *function)
+{
+	BackgroundWorker worker = {0};
+
+	strlcpy(worker.bgw_name, name, BGW_MAXLEN);
+	strlcpy(worker.bgw_type, name, BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "paxoskv", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, function, BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}
+
+void workers_register(void)
+{
+	register_one("paxoskv consensus worker", "paxoskv_consensus_main");
+	register_one("paxoskv apply worker", "paxoskv_apply_main");
+}
