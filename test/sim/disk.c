@@ -307,7 +307,7 @@ void disk_end_life(struct disk *d, bool power)
 }
 
 /* A byte that is not zero, mostly of a segment. */
-bool disk_rot(struct disk *d)
+bool disk_rot(struct disk *d, struct rng *rng)
 {
 	for (int attempt = 0; attempt < 200; attempt++)
 	{
@@ -319,20 +319,20 @@ bool disk_rot(struct disk *d)
 
 		if (d->synced.n == 0)
 			return false;
-		name = &d->synced.names[rng_below(&d->rng, d->synced.n)];
+		name = &d->synced.names[rng_below(rng, d->synced.n)];
 		inode = name->inode;
 		segment = strstr(name->path, "segment.") != NULL;
 		if (inode->directory || inode->synced_size == 0 ||
-			(!segment && (strstr(name->path, "prepar") != NULL || !rng_chance(&d->rng, 100))))
+			(!segment && (strstr(name->path, "prepar") != NULL || !rng_chance(rng, 100))))
 			continue;
 		/* Headers more often than their size would have it. */
-		offset = rng_below(&d->rng, rng_chance(&d->rng, 100) ? DISK_SECTOR : inode->synced_size);
+		offset = rng_below(rng, rng_chance(rng, 100) ? DISK_SECTOR : inode->synced_size);
 		if (offset >= inode->synced_size)
 			continue;
 		sector = offset / DISK_SECTOR;
 		if (inode->synced[offset] == 0 || inode->sectors[sector] != SECTOR_CLEAN)
 			continue;
-		inode->synced[offset] ^= (uint8_t) (1u << rng_below(&d->rng, 8));
+		inode->synced[offset] ^= (uint8_t) (1u << rng_below(rng, 8));
 		inode->current[offset] = inode->synced[offset];
 		TRACE(d->trace, "n%u a bit flips at rest, %s at %u", d->node,
 			  TRACE_STRING(strrchr(name->path, '/') + 1), offset);

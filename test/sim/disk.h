@@ -86,6 +86,6 @@ void disk_free(struct disk *d);
 void disk_end_life(struct disk *d, bool power);
 
 /* Flips one bit in a used, synced part of a file of the log; false: there is none. */
-bool disk_rot(struct disk *d);
+bool disk_rot(struct disk *d, struct rng *rng);
 
 #endif /* SIM_DISK_H */

@@ -1,13 +1,20 @@
 /*
  * faults.c - what goes wrong, and when: each seed weighs the kinds for itself.
+ *
+ * Faults are numbered in order of time.  Each draws its gap, kind, target and parameters from a generator of
+ * its own, so that leaving one out (struct sim_overrides) leaves the others as they were.
  */
 #include "sim.h"
+
+/* Streams of the seed: one a fault, and one for the final shape. */
+#define STREAM_FAULTS 1000000
+#define STREAM_FINAL 999999
 
 /* ---------------------------------------------------------------- small things */
 
 static sim_time duration(struct world *w, uint32_t timeouts)
 {
-	return rng_skewed(&w->rng, 10 * SIM_MS, timeouts * w->config.election_timeout_ms * SIM_MS);
+	return rng_skewed(&w->fault_rng, 10 * SIM_MS, timeouts * w->config.election_timeout_ms * SIM_MS);
 }
 
 static bool is_up(const struct node *n)
@@ -37,12 +44,12 @@ static void crash(struct world *w, struct node *n, bool power)
 {
 	if (!is_up(n))
 		return;
-	if (power && rng_chance(&w->rng, w->config.crash_in_call))
+	if (power && rng_chance(&w->fault_rng, w->config.crash_in_call))
 	{
-		if (rng_chance(&w->rng, 500))
-			n->disk.crash_at_sync = rng_between(&w->rng, 1, 6);
+		if (rng_chance(&w->fault_rng, 500))
+			n->disk.crash_at_sync = rng_between(&w->fault_rng, 1, 6);
 		else
-			n->disk.crash_in = rng_between(&w->rng, 1, 40);
+			n->disk.crash_in = rng_between(&w->fault_rng, 1, 40);
 	}
 	else
 		node_die(w, n, power);
@@ -67,8 +74,8 @@ static void partition(struct world *w, uint32_t group)
 
 static void one_way(struct world *w, uint32_t node)
 {
-	uint32_t peer = 1 + (uint32_t) rng_below(&w->rng, w->config.n_nodes);
-	bool out = rng_chance(&w->rng, 500);
+	uint32_t peer = 1 + (uint32_t) rng_below(&w->fault_rng, w->config.n_nodes);
+	bool out = rng_chance(&w->fault_rng, 500);
 	uint32_t from = out ? node : peer;
 	uint32_t to = out ? peer : node;
 
@@ -81,9 +88,9 @@ static void one_way(struct world *w, uint32_t node)
 /* All that comes to a node, or all that leaves it, is late; most often what was sent is answered too late. */
 static void slow_links(struct world *w, uint32_t node)
 {
-	uint32_t slow_us = (uint32_t) rng_between(&w->rng, w->config.election_timeout_ms * SIM_MS / 10,
+	uint32_t slow_us = (uint32_t) rng_between(&w->fault_rng, w->config.election_timeout_ms * SIM_MS / 10,
 											  w->config.election_timeout_ms * SIM_MS * 3 / 2);
-	bool incoming = rng_chance(&w->rng, 750);
+	bool incoming = rng_chance(&w->fault_rng, 750);
 
 	TRACE(&w->trace, "net links %s n%u are slow by %u us", TRACE_STRING(incoming ? "to" : "from"), node,
 		  slow_us);
@@ -104,7 +111,7 @@ static void star(struct world *w, uint32_t hub, uint32_t apart)
 
 static uint32_t other_than(struct world *w, uint32_t node)
 {
-	uint32_t other = 1 + (uint32_t) rng_below(&w->rng, w->config.n_nodes - 1);
+	uint32_t other = 1 + (uint32_t) rng_below(&w->fault_rng, w->config.n_nodes - 1);
 
 	return other >= node ? other + 1 : other;
 }
@@ -115,7 +122,7 @@ static void shape(struct world *w, enum final_shape which)
 	uint32_t node = leader(w);
 
 	if (node == 0)
-		node = 1 + (uint32_t) rng_below(&w->rng, w->config.n_nodes);
+		node = 1 + (uint32_t) rng_below(&w->fault_rng, w->config.n_nodes);
 	if (w->config.n_nodes < 3)
 		return;
 	TRACE(&w->trace, "---- partial connectivity, shape %u around n%u", which, node);
@@ -172,8 +179,8 @@ static void rot(struct world *w, struct node *n)
 		(n->state != NODE_RUNNING || plog_dirty(n->log) || plog_wants_completion(n->log)))
 		return;
 	if (is_up(n))
-		node_die(w, n, rng_chance(&w->rng, 500));
-	if (disk_rot(&n->disk))
+		node_die(w, n, rng_chance(&w->fault_rng, 500));
+	if (disk_rot(&n->disk, &w->fault_rng))
 		w->rotten |= 1u << n->id;
 }
 
@@ -183,7 +190,7 @@ static void rot_everywhere(struct world *w)
 	sim_time off = w->now + duration(w, 4);
 
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
-		if (rng_chance(&w->rng, 600))
+		if (rng_chance(&w->fault_rng, 600))
 		{
 			rot(w, &w->nodes[i]);
 			w->nodes[i].down_until = off;
@@ -207,14 +214,19 @@ static void lose_power_everywhere(struct world *w)
 		struct node *n = &w->nodes[i];
 
 		n->down_until = off;
-		if (is_up(n) && rng_chance(&w->rng, 800))
-			n->disk.crash_at_sync = rng_between(&w->rng, 1, 2);
+		if (is_up(n) && rng_chance(&w->fault_rng, 800))
+			n->disk.crash_at_sync = rng_between(&w->fault_rng, 1, 2);
 		else if (is_up(n))
 			node_die(w, n, true);
 	}
 }
 
 /* ---------------------------------------------------------------- one fault */
+
+static const char *const fault_names[FAULTS] = {
+	"power loss",   "process dies", "all lose power", "partition",  "isolation",        "one-way link",
+	"reset",        "slow network", "freeze",         "slow disk",  "disk full",        "write or sync fails",
+	"bits flip",    "apply stalls", "partial shape",  "slow links", "one at the leader"};
 
 static void inflict(struct world *w, enum fault fault, struct node *n)
 {
@@ -230,7 +242,7 @@ static void inflict(struct world *w, enum fault fault, struct node *n)
 			lose_power_everywhere(w);
 			break;
 		case FAULT_PARTITION:
-			partition(w, (uint32_t) rng_below(&w->rng, 2u << w->config.n_nodes));
+			partition(w, (uint32_t) rng_below(&w->fault_rng, 2u << w->config.n_nodes));
 			break;
 		case FAULT_ISOLATE:
 			partition(w, 1u << n->id);
@@ -256,7 +268,7 @@ static void inflict(struct world *w, enum fault fault, struct node *n)
 			fill_disk(w, n);
 			break;
 		case FAULT_IO_ERROR:
-			n->disk.fail_in = rng_between(&w->rng, 1, 20);
+			n->disk.fail_in = rng_between(&w->fault_rng, 1, 20);
 			break;
 		case FAULT_ROT:
 			if (w->config.rot_anywhere)
@@ -271,7 +283,7 @@ static void inflict(struct world *w, enum fault fault, struct node *n)
 			stall_apply(w, n);
 			break;
 		default:
-			shape(w, (enum final_shape) rng_between(&w->rng, FINAL_QUORUM_LOSS, FINAL_CHAINED));
+			shape(w, (enum final_shape) rng_between(&w->fault_rng, FINAL_QUORUM_LOSS, FINAL_CHAINED));
 			world_schedule(w, duration(w, 12), (struct event){.kind = EVENT_HEAL_ALL});
 	}
 }
@@ -285,7 +297,7 @@ static enum fault draw_fault(struct world *w)
 		total += w->config.fault_weights[i];
 	if (total == 0)
 		return FAULT_POWER_LOSS;
-	die = rng_below(&w->rng, total);
+	die = rng_below(&w->fault_rng, total);
 	for (uint32_t i = 0; i < FAULTS; i++)
 	{
 		if (die < w->config.fault_weights[i])
@@ -295,31 +307,66 @@ static enum fault draw_fault(struct world *w)
 	return FAULT_POWER_LOSS;
 }
 
-void faults_next(struct world *w)
+/* Which fault, and whom it strikes. */
+static enum fault draw_target(struct world *w, uint32_t *node)
 {
 	static const enum fault at_leader[] = {FAULT_POWER_LOSS, FAULT_PROCESS_DIES, FAULT_ISOLATE,
 										   FAULT_ONE_WAY,    FAULT_FREEZE,       FAULT_SLOW_DISK,
 										   FAULT_SLOW_LINKS};
-	uint32_t node = 1 + (uint32_t) rng_below(&w->rng, w->config.n_nodes);
 	enum fault fault = draw_fault(w);
+
+	*node = 1 + (uint32_t) rng_below(&w->fault_rng, w->config.n_nodes);
+	if (fault == FAULT_LEADER)
+	{
+		fault = at_leader[rng_below(&w->fault_rng, sizeof(at_leader) / sizeof(at_leader[0]))];
+		*node = leader(w) != 0 ? leader(w) : *node;
+	}
+	return fault;
+}
+
+static bool left_out(const struct world *w, uint32_t index)
+{
+	const struct sim_overrides *o = &w->overrides;
+
+	for (uint32_t i = 0; i < o->n_left_out; i++)
+		if (o->left_out[i] == index)
+			return true;
+	return o->limit_faults && index >= o->max_faults;
+}
+
+/* The gap before a fault is its own, too: what comes later keeps its time when an earlier one is left out. */
+static void schedule_fault(struct world *w, uint32_t index)
+{
+	uint64_t most = index == 0 ? 4 * w->config.election_timeout_ms : w->config.fault_gap_ms;
+
+	rng_seed(&w->fault_rng, w->seed, STREAM_FAULTS + index);
+	world_schedule(w, rng_between(&w->fault_rng, SIM_MS, most * SIM_MS),
+				   (struct event){.kind = EVENT_FAULT, .a = index});
+}
+
+void faults_next(struct world *w, uint32_t index)
+{
+	uint32_t node;
+	enum fault fault;
 
 	if (w->phase != PHASE_CHAOS)
 		return;
-	if (fault == FAULT_LEADER)
-	{
-		fault = at_leader[rng_below(&w->rng, sizeof(at_leader) / sizeof(at_leader[0]))];
-		node = leader(w) != 0 ? leader(w) : node;
-	}
-	inflict(w, fault, &w->nodes[node]);
-	world_schedule(w, rng_between(&w->rng, SIM_MS, w->config.fault_gap_ms * SIM_MS),
-				   (struct event){.kind = EVENT_FAULT});
+	rng_seed(&w->fault_rng, w->seed, STREAM_FAULTS + index);
+	rng_next(&w->fault_rng); /* the gap */
+	fault = draw_target(w, &node);
+	w->n_faults = index + 1;
+	TRACE(&w->trace, "---- fault %u: %s, n%u%s", index, TRACE_STRING(fault_names[fault]), node,
+		  TRACE_STRING(left_out(w, index) ? " (left out)" : ""));
+	if (!left_out(w, index))
+		inflict(w, fault, &w->nodes[node]);
+	schedule_fault(w, index + 1);
 }
 
 void faults_init(struct world *w)
 {
 	if (w->config.fault_gap_ms > 0)
-		world_schedule(w, rng_between(&w->rng, SIM_MS, 4 * w->config.election_timeout_ms * SIM_MS),
-					   (struct event){.kind = EVENT_FAULT});
+		schedule_fault(w, 0);
+	rng_seed(&w->fault_rng, w->seed, STREAM_FINAL);
 }
 
 /* ---------------------------------------------------------------- the end of faults */
@@ -342,7 +389,7 @@ void faults_stop(struct world *w)
 		n->slow_disk = 0;
 		n->apply_stalled = false;
 		if (n->state == NODE_DOWN)
-			world_schedule(w, rng_below(&w->rng, 50 * SIM_MS),
+			world_schedule(w, rng_below(&w->fault_rng, 50 * SIM_MS),
 						   (struct event){.kind = EVENT_START, .node = i});
 		else if (n->state == NODE_RUNNING)
 			apply_schedule(w, n);
@@ -375,7 +422,7 @@ void faults_pulled(struct world *w, uint32_t source)
 	if (!w->kill_source)
 		return;
 	w->kill_source = false;
-	world_schedule(w, rng_skewed(&w->rng, 0, 2 * w->config.delay_us),
+	world_schedule(w, rng_skewed(&w->fault_rng, 0, 2 * w->config.delay_us),
 				   (struct event){.kind = EVENT_SOURCE_DIES, .a = source});
 }
 
@@ -389,6 +436,7 @@ void faults_final_shape(struct world *w)
 {
 	uint32_t minority = (w->config.n_nodes - 1) / 2;
 
+	rng_seed(&w->fault_rng, w->seed, STREAM_FINAL);
 	if (w->config.final == FINAL_WHOLE)
 		return;
 	if (w->config.final == FINAL_SOURCE_DIES)

@@ -27,7 +27,7 @@ static int usage(void)
 
 static int run_one(uint64_t seed, bool print_trace)
 {
-	struct world *w = world_new(seed, print_trace);
+	struct world *w = world_new(seed, print_trace, NULL);
 
 	w->n_seeds = 1;
 	world_run(w);
@@ -57,7 +57,7 @@ static void run_share(uint64_t from, uint64_t count, uint32_t job, uint32_t jobs
 
 	for (uint64_t i = job; i < count; i += jobs)
 	{
-		struct world *w = world_new(from + i, false);
+		struct world *w = world_new(from + i, false, NULL);
 
 		w->n_seeds = i + 1;
 		world_run(w);

@@ -116,6 +116,20 @@ struct sim_config
 	enum final_shape final;
 };
 
+/* What is changed of a seed's draw, to find out what its failure needs.  All zero: nothing. */
+struct sim_overrides
+{
+	const uint32_t *left_out; /* indexes of faults that do not happen, in any order; the caller's */
+	uint32_t n_left_out;
+	bool limit_faults; /* none from index max_faults on */
+	uint32_t max_faults;
+	uint32_t n_clients; /* 0: as drawn; never more than drawn */
+	uint64_t chaos_ms;  /* 0: as drawn; never more than drawn */
+	bool not_lossy;     /* messages are lost only with their connection */
+	bool final_whole;   /* no partial shape at the end */
+	bool no_delays;     /* of telling the core, of sending, of applying */
+};
+
 /* ---------------------------------------------------------------- events */
 
 enum event_kind
@@ -133,7 +147,7 @@ enum event_kind
 	EVENT_LOSE,     /* node, a: peer, b: generation, c: reset */
 	EVENT_CLIENT,   /* a: client */
 	EVENT_DEADLINE, /* a: request */
-	EVENT_FAULT,
+	EVENT_FAULT, /* a: its index */
 	EVENT_HEAL_LINK, /* a, b */
 	EVENT_HEAL_ALL,
 	EVENT_OVERDUE,     /* a sync takes too long (E2) */
@@ -384,7 +398,10 @@ struct world
 	uint64_t n_seeds; /* of its batch so far, itself included */
 	struct sim_config config;
 	struct trace trace;
-	struct rng rng; /* events and faults */
+	struct rng rng; /* events */
+	struct sim_overrides overrides;
+	struct rng fault_rng; /* of the fault being inflicted */
+	uint32_t n_faults;    /* begun so far, those left out too */
 	sim_time now;
 	enum phase phase;
 	bool finished;
@@ -415,7 +432,8 @@ struct world
 };
 
 /* world.c */
-struct world *world_new(uint64_t seed, bool print_trace);
+/* overrides: NULL for none; copied, but for its array. */
+struct world *world_new(uint64_t seed, bool print_trace, const struct sim_overrides *overrides);
 void world_run(struct world *w);
 void world_free(struct world *w);
 void world_schedule(struct world *w, sim_time delay, struct event event);
@@ -487,7 +505,7 @@ struct request *request_of_command(struct world *w, const struct entry_header *h
 
 /* faults.c */
 void faults_init(struct world *w);
-void faults_next(struct world *w);
+void faults_next(struct world *w, uint32_t index);
 void faults_stop(struct world *w);
 void faults_final_shape(struct world *w);
 /* A candidate pulls from that node. */

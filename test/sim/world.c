@@ -164,6 +164,23 @@ static void draw_config(struct rng *r, struct sim_config *c)
 	draw_faults(r, c);
 }
 
+static void override_config(struct sim_config *c, const struct sim_overrides *o)
+{
+	if (o->n_clients > 0 && o->n_clients < c->n_clients)
+		c->n_clients = o->n_clients;
+	if (o->chaos_ms > 0 && o->chaos_ms < c->chaos_ms)
+		c->chaos_ms = o->chaos_ms;
+	if (o->not_lossy)
+	{
+		c->lossy = false;
+		c->drop = c->duplicate = c->late = 0;
+	}
+	if (o->final_whole)
+		c->final = FINAL_WHOLE;
+	if (o->no_delays)
+		c->tell_us = c->send_us = c->apply_us = 0;
+}
+
 static void trace_config(struct world *w)
 {
 	const struct sim_config *c = &w->config;
@@ -177,7 +194,7 @@ static void trace_config(struct world *w)
 
 /* ---------------------------------------------------------------- making and freeing */
 
-struct world *world_new(uint64_t seed, bool print_trace)
+struct world *world_new(uint64_t seed, bool print_trace, const struct sim_overrides *overrides)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
@@ -185,6 +202,9 @@ struct world *world_new(uint64_t seed, bool print_trace)
 	trace_init(&w->trace, print_trace);
 	rng_seed(&w->rng, seed, 1);
 	draw_config(&w->rng, &w->config);
+	if (overrides != NULL)
+		w->overrides = *overrides;
+	override_config(&w->config, &w->overrides);
 	trace_config(w);
 	w->oracle = oracle_new(w);
 	net_init(w);
@@ -289,7 +309,7 @@ static void dispatch(struct world *w, const struct event *event)
 			client_deadline(w, w->requests[event->a - 1]);
 			break;
 		case EVENT_FAULT:
-			faults_next(w);
+			faults_next(w, (uint32_t) event->a);
 			break;
 		case EVENT_SOURCE_DIES:
 			faults_source_dies(w, (uint32_t) event->a);
