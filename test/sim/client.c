@@ -76,7 +76,7 @@ static enum operation_kind operation_of(enum request_kind kind)
 	}
 }
 
-/* The request's id is its origin's clock: so the oracle knows a command wherever it appears. */
+/* The request's id lies in its origin's clock: so the oracle knows a command wherever it appears. */
 static void encode_command(struct world *w, struct client *c, struct request *request)
 {
 	static const char partitions[SIM_PARTITIONS][3] = {"p0", "p1"};
@@ -119,7 +119,10 @@ static void encode_command(struct world *w, struct client *c, struct request *re
 	}
 	request->length = (uint32_t) command_size(0, operations, request->n_rows);
 	request->bytes = malloc(request->length);
-	command_encode(request->bytes, request->node, 0, (int64_t) request->id, NULL, 0, operations,
+	request->written_at = (int64_t) (((uint64_t) node_wall_clock_us(w, &w->nodes[request->node]) >>
+									  SIM_REQUEST_BITS << SIM_REQUEST_BITS) |
+									 request->id);
+	command_encode(request->bytes, request->node, 0, request->written_at, NULL, 0, operations,
 				   request->n_rows);
 	request->body_digest =
 		bytes_digest(request->bytes + ENTRY_HEADER_BYTES, request->length - ENTRY_HEADER_BYTES);
@@ -128,7 +131,7 @@ static void encode_command(struct world *w, struct client *c, struct request *re
 
 struct request *request_of_command(struct world *w, const struct entry_header *header)
 {
-	uint64_t id = (uint64_t) header->origin_time_us;
+	uint64_t id = (uint64_t) header->origin_time_us & ((1u << SIM_REQUEST_BITS) - 1);
 
 	return id >= 1 && id <= w->n_requests ? w->requests[id - 1] : NULL;
 }

@@ -100,6 +100,34 @@ static void slow_links(struct world *w, uint32_t node)
 	world_schedule(w, duration(w, 12), (struct event){.kind = EVENT_HEAL_ALL});
 }
 
+/* Each direction of each link is there or not, and stays so, whatever else heals. */
+static void random_graph(struct world *w)
+{
+	sim_time left = w->config.chaos_ms * SIM_MS;
+	uint32_t cut = (uint32_t) rng_between(&w->fault_rng, 100, 600);
+	sim_time until = w->now + rng_skewed(&w->fault_rng, w->config.election_timeout_ms * SIM_MS, left);
+
+	TRACE(&w->trace, "net a random graph until %u us", until);
+	for (uint32_t a = 1; a <= w->config.n_nodes; a++)
+		for (uint32_t b = 1; b <= w->config.n_nodes; b++)
+			if (a != b && rng_chance(&w->fault_rng, cut))
+				net_hold_cut(w, a, b, until);
+	world_schedule(w, until - w->now, (struct event){.kind = EVENT_HEAL_ALL});
+}
+
+/* Every few milliseconds to a few rounds. */
+static void flap(struct world *w, uint32_t node)
+{
+	sim_time timeout = w->config.election_timeout_ms * SIM_MS;
+	sim_time every = rng_skewed(&w->fault_rng, 3 * SIM_MS, timeout);
+	sim_time until = w->now + rng_between(&w->fault_rng, timeout, 30 * timeout);
+	uint32_t peer = 1 + (uint32_t) rng_below(&w->fault_rng, w->config.n_nodes);
+	bool out = rng_chance(&w->fault_rng, 500);
+
+	if (peer != node)
+		net_flap(w, out ? node : peer, out ? peer : node, rng_chance(&w->fault_rng, 500), every, until);
+}
+
 /* Only links with the hub stay; "apart" loses those too. */
 static void star(struct world *w, uint32_t hub, uint32_t apart)
 {
@@ -138,9 +166,15 @@ static void shape(struct world *w, enum final_shape which)
 
 static void freeze(struct world *w, struct node *n)
 {
+	sim_time last = w->phase_began + (w->config.chaos_ms + 4 * w->config.election_timeout_ms) * SIM_MS;
+
 	if (n->frozen_until > w->now)
 		return;
-	n->frozen_until = w->now + duration(w, 4);
+	/* Now and then so long that everybody has gone on without it. */
+	n->frozen_until = w->now + duration(w, rng_chance(&w->fault_rng, 250) ? 30 : 4);
+	/* Faults stop some time, this one soon after. */
+	if (n->frozen_until > last)
+		n->frozen_until = last;
 	TRACE(&w->trace, "n%u freezes until %u us", n->id, n->frozen_until);
 }
 
@@ -204,6 +238,22 @@ static void stall_apply(struct world *w, struct node *n)
 	world_schedule(w, duration(w, 10), (struct event){.kind = EVENT_UNSTALL, .node = n->id});
 }
 
+/* The monotonic clock forward by up to hours (a machine that slept), the wall clock both ways by an hour. */
+static void clock_jumps(struct world *w, struct node *n)
+{
+	uint64_t ms = rng_skewed(&w->fault_rng, 1, rng_chance(&w->fault_rng, 500) ? 5000 : 4 * 3600 * 1000);
+	int64_t wall_us = (int64_t) rng_below(&w->fault_rng, 7200000000) - 3600000000;
+
+	if (rng_chance(&w->fault_rng, 400))
+	{
+		TRACE(&w->trace, "n%u wall clock jumps, +%u us", n->id, (uint64_t) wall_us);
+		n->wall_offset_us = wall_us;
+		return;
+	}
+	TRACE(&w->trace, "n%u clock jumps %u ms ahead", n->id, ms);
+	node_clock_jumps(w, n, ms);
+}
+
 /* All go down before one comes back; most of them in the middle of what their disks were doing. */
 static void lose_power_everywhere(struct world *w)
 {
@@ -214,7 +264,7 @@ static void lose_power_everywhere(struct world *w)
 		struct node *n = &w->nodes[i];
 
 		n->down_until = off;
-		if (is_up(n) && rng_chance(&w->fault_rng, 800))
+		if (is_up(n) && rng_chance(&w->fault_rng, w->config.power_storms ? 950 : 800))
 			n->disk.crash_at_sync = rng_between(&w->fault_rng, 1, 2);
 		else if (is_up(n))
 			node_die(w, n, true);
@@ -224,9 +274,11 @@ static void lose_power_everywhere(struct world *w)
 /* ---------------------------------------------------------------- one fault */
 
 static const char *const fault_names[FAULTS] = {
-	"power loss",   "process dies", "all lose power", "partition",  "isolation",        "one-way link",
-	"reset",        "slow network", "freeze",         "slow disk",  "disk full",        "write or sync fails",
-	"bits flip",    "apply stalls", "partial shape",  "slow links", "one at the leader"};
+	"power loss",    "process dies",  "all lose power", "partition",
+	"isolation",     "one-way link",  "reset",          "slow network",
+	"freeze",        "slow disk",     "disk full",      "write or sync fails",
+	"bits flip",     "apply stalls",  "partial shape",  "slow links",
+	"a clock jumps", "flapping link", "random graph",   "one at the leader"};
 
 static void inflict(struct world *w, enum fault fault, struct node *n)
 {
@@ -281,6 +333,15 @@ static void inflict(struct world *w, enum fault fault, struct node *n)
 			break;
 		case FAULT_APPLY_STALLS:
 			stall_apply(w, n);
+			break;
+		case FAULT_CLOCK:
+			clock_jumps(w, n);
+			break;
+		case FAULT_FLAPPING:
+			flap(w, n->id);
+			break;
+		case FAULT_GRAPH:
+			random_graph(w);
 			break;
 		default:
 			shape(w, (enum final_shape) rng_between(&w->fault_rng, FINAL_QUORUM_LOSS, FINAL_CHAINED));
@@ -375,7 +436,7 @@ void faults_init(struct world *w)
 void faults_stop(struct world *w)
 {
 	w->kill_source = false;
-	net_heal_all(w);
+	net_heal_all(w, true);
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
 	{
 		struct node *n = &w->nodes[i];

@@ -174,6 +174,7 @@ static void fold_command(struct world *w, struct model *m, uint64_t slot, const 
 		world_fail(w, "S13", "slot %u holds request %u, which was certainly not applied", (unsigned) slot,
 				   (unsigned) request->id);
 	if (request->session != session || request->number != number ||
+		request->written_at != header.origin_time_us ||
 		bytes_digest(bytes + ENTRY_HEADER_BYTES, length - ENTRY_HEADER_BYTES) != request->body_digest)
 		world_fail(w, "S13", "slot %u holds request %u with other bytes than its client gave",
 				   (unsigned) slot, (unsigned) request->id);

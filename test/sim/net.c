@@ -94,16 +94,39 @@ static sim_time delivery_delay(struct world *w)
 	return delay;
 }
 
+/* As the transport: one lane for what is large, one for all else. */
+static enum lane lane_of(const struct packet *packet)
+{
+	enum paxos_message_type type = packet->message.type;
+
+	if (packet->formation)
+		return LANE_CONTROL;
+	return type == PAXOS_ACCEPT || type == PAXOS_SYNC || type == PAXOS_CHUNK || type == PAXOS_FORWARD
+			   ? LANE_BULK
+			   : LANE_CONTROL;
+}
+
+/* What was sent earlier in its lane comes earlier; what is small overtakes what is large, never the reverse. */
+static sim_time in_order(struct world *w, const struct packet *packet, struct direction *direction,
+						 sim_time delay)
+{
+	enum lane lane = lane_of(packet);
+	sim_time after = direction->last_delivery[LANE_CONTROL];
+
+	if (lane == LANE_BULK && direction->last_delivery[LANE_BULK] > after)
+		after = direction->last_delivery[LANE_BULK];
+	if (w->now + delay <= after)
+		delay = after - w->now + 1;
+	direction->last_delivery[lane] = w->now + delay;
+	return delay;
+}
+
 static void send_once(struct world *w, struct packet *packet, struct direction *direction)
 {
 	sim_time delay = delivery_delay(w) + direction->slow_us;
 
 	if (!w->config.lossy)
-	{
-		if (w->now + delay <= direction->last_delivery)
-			delay = direction->last_delivery - w->now + 1;
-		direction->last_delivery = w->now + delay;
-	}
+		delay = in_order(w, packet, direction, delay);
 	world_schedule(w, delay, (struct event){.kind = EVENT_DELIVER, .node = packet->to, .data = packet});
 }
 
@@ -237,7 +260,8 @@ void net_try_connect(struct world *w, uint32_t a, uint32_t b)
 		return;
 	}
 	ab->generation = ba->generation = ++net->generations;
-	ab->last_delivery = ba->last_delivery = w->now;
+	for (int lane = 0; lane < LANES; lane++)
+		ab->last_delivery[lane] = ba->last_delivery[lane] = w->now;
 	TRACE(&w->trace, "net n%u and n%u are connected", a, b);
 	node_peer_up(w, &w->nodes[a], b);
 	node_peer_up(w, &w->nodes[b], a);
@@ -296,15 +320,53 @@ void net_cut(struct world *w, uint32_t from, uint32_t to, bool cut)
 	TRACE(&w->trace, "net link n%u > n%u %s", from, to, TRACE_STRING(cut ? "is cut" : "heals"));
 }
 
-void net_heal_all(struct world *w)
+void net_heal_all(struct world *w, bool at_once)
 {
 	w->network.slow_us = 0;
 	for (uint32_t a = 1; a <= w->config.n_nodes; a++)
 		for (uint32_t b = 1; b <= w->config.n_nodes; b++)
 		{
-			w->network.directions[a][b].slow_us = 0;
-			net_cut(w, a, b, false);
+			struct direction *direction = &w->network.directions[a][b];
+
+			direction->slow_us = 0;
+			if (at_once)
+				direction->held_until = direction->flap_until = 0;
+			if (direction->held_until <= w->now && direction->flap_until <= w->now)
+				net_cut(w, a, b, false);
 		}
+}
+
+void net_hold_cut(struct world *w, uint32_t from, uint32_t to, sim_time until)
+{
+	net_cut(w, from, to, true);
+	w->network.directions[from][to].held_until = until;
+}
+
+void net_flap_event(struct world *w, uint32_t from, uint32_t to, bool both)
+{
+	struct direction *direction = &w->network.directions[from][to];
+	bool cut = direction->flap_until > w->now && !direction->cut;
+
+	if (direction->held_until > w->now)
+		return;
+	net_cut(w, from, to, cut);
+	if (both)
+		net_cut(w, to, from, cut);
+	if (direction->flap_until > w->now)
+		world_schedule(w, rng_between(&w->network.rng, SIM_MS, direction->flap_us),
+					   (struct event){.kind = EVENT_FLAP, .a = from, .b = to, .c = both});
+}
+
+void net_flap(struct world *w, uint32_t from, uint32_t to, bool both, sim_time every, sim_time until)
+{
+	struct direction *direction = &w->network.directions[from][to];
+
+	if (direction->flap_until > w->now || direction->held_until > w->now)
+		return;
+	TRACE(&w->trace, "net link n%u > n%u flaps until %u us, both ways %u", from, to, until, both);
+	direction->flap_until = until;
+	direction->flap_us = every > SIM_MS ? every : SIM_MS;
+	net_flap_event(w, from, to, both);
 }
 
 void net_init(struct world *w)

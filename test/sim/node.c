@@ -19,6 +19,21 @@ uint64_t node_clock_ms(const struct world *w, const struct node *n)
 	return (uint64_t) ((int64_t) (w->now * n->clock_rate / 1000 / SIM_MS) + n->clock_offset_ms);
 }
 
+int64_t node_wall_clock_us(const struct world *w, const struct node *n)
+{
+	return 1700000000000000 + (int64_t) w->now + n->wall_offset_us;
+}
+
+/* The machine was suspended, or whoever set the clock was wrong; it ticks at once. */
+void node_clock_jumps(struct world *w, struct node *n, uint64_t ms)
+{
+	n->clock_offset_ms += (int64_t) ms;
+	if (n->state != NODE_RUNNING)
+		return;
+	n->tick_at = w->now;
+	world_schedule(w, 0, (struct event){.kind = EVENT_TICK, .node = n->id, .life = n->life, .a = w->now});
+}
+
 /* Whatever the code still does in this life, nobody sees it. */
 static bool ended(const struct node *n)
 {

@@ -36,6 +36,9 @@
 /* After that many requests clients are slower, so that no seed takes long. */
 #define SIM_BUSY_REQUESTS 1500
 
+/* A command carries its request's id in the lowest bits of its origin's clock. */
+#define SIM_REQUEST_BITS 20
+
 /* Virtual microseconds. */
 typedef uint64_t sim_time;
 #define SIM_MS 1000u
@@ -62,7 +65,10 @@ enum fault
 	FAULT_APPLY_STALLS,
 	FAULT_SHAPE,
 	FAULT_SLOW_LINKS,
-	FAULT_LEADER, /* one of the above, at the leader */
+	FAULT_CLOCK,    /* a clock jumps */
+	FAULT_FLAPPING, /* a link is cut and heals again and again */
+	FAULT_GRAPH,    /* each direction of each link is there or not, for a long time */
+	FAULT_LEADER,   /* one of the above, at the leader */
 	FAULTS
 };
 
@@ -113,6 +119,7 @@ struct sim_config
 	uint32_t fault_weights[FAULTS];
 	uint32_t crash_in_call; /* per mille: a crash happens inside a file call */
 	bool rot_anywhere;      /* bits flip on a majority, too */
+	bool power_storms;      /* all lose power again and again, in the middle of large syncs (D8) */
 	enum final_shape final;
 };
 
@@ -143,13 +150,14 @@ enum event_kind
 	EVENT_APPLY,
 	EVENT_DRAIN, /* the worker looks into its ring */
 	EVENT_START,
-	EVENT_CONNECT,  /* node, a: peer */
-	EVENT_LOSE,     /* node, a: peer, b: generation, c: reset */
-	EVENT_CLIENT,   /* a: client */
-	EVENT_DEADLINE, /* a: request */
-	EVENT_FAULT, /* a: its index */
+	EVENT_CONNECT,   /* node, a: peer */
+	EVENT_LOSE,      /* node, a: peer, b: generation, c: reset */
+	EVENT_CLIENT,    /* a: client */
+	EVENT_DEADLINE,  /* a: request */
+	EVENT_FAULT,     /* a: its index */
 	EVENT_HEAL_LINK, /* a, b */
 	EVENT_HEAL_ALL,
+	EVENT_FLAP,        /* a, b, c: both ways */
 	EVENT_OVERDUE,     /* a sync takes too long (E2) */
 	EVENT_UNSTALL,     /* the disk is fast again, or apply goes on */
 	EVENT_FULL_ENDS,   /* the disk has room again */
@@ -202,7 +210,8 @@ enum request_state
 
 struct request
 {
-	uint64_t id; /* from 1; a command carries it as its origin's clock */
+	uint64_t id;        /* from 1; the low bits of its origin's clock in a command */
+	int64_t written_at; /* the origin's clock, with the id in it */
 	enum request_kind kind;
 	enum read_level level;
 	enum request_state state;
@@ -286,7 +295,8 @@ struct node
 	uint64_t life; /* counts starts */
 	sim_time frozen_until;
 	int64_t clock_offset_ms;
-	uint32_t clock_rate; /* per mille of the world's */
+	uint32_t clock_rate;    /* per mille of the world's */
+	int64_t wall_offset_us; /* of the clock that commands carry */
 
 	struct disk disk;
 	struct plog *log;
@@ -331,12 +341,22 @@ struct node
 
 /* ---------------------------------------------------------------- the network */
 
+enum lane
+{
+	LANE_CONTROL = 0,
+	LANE_BULK,
+	LANES
+};
+
 struct direction
 {
-	uint64_t generation;    /* connection that the sending end believes in; 0: none */
-	uint64_t poisoned;      /* generation in which something was lost: all behind it is lost too */
-	sim_time last_delivery; /* FIFO */
+	uint64_t generation;           /* connection that the sending end believes in; 0: none */
+	uint64_t poisoned;             /* generation in which something was lost: all behind it is lost too */
+	sim_time last_delivery[LANES]; /* each is in order; control overtakes bulk */
 	bool cut;
+	sim_time held_until; /* heals not before */
+	sim_time flap_until;
+	sim_time flap_us; /* longest time between two changes */
 	uint32_t slow_us; /* added to every delay */
 };
 
@@ -455,7 +475,13 @@ void net_lose(struct world *w, uint32_t node, uint32_t peer, uint64_t generation
 void net_reset_pair(struct world *w, uint32_t a, uint32_t b);
 void net_node_died(struct world *w, uint32_t node, bool power);
 void net_cut(struct world *w, uint32_t from, uint32_t to, bool cut);
-void net_heal_all(struct world *w);
+/* Cuts and heals it again and again, at most "every" apart. */
+void net_flap(struct world *w, uint32_t from, uint32_t to, bool both, sim_time every, sim_time until);
+void net_flap_event(struct world *w, uint32_t from, uint32_t to, bool both);
+/* The cut lasts until then, whatever else heals. */
+void net_hold_cut(struct world *w, uint32_t from, uint32_t to, sim_time until);
+/* All but what is held or flaps; "at_once": that too. */
+void net_heal_all(struct world *w, bool at_once);
 bool net_connected(const struct world *w, uint32_t node, uint32_t peer);
 const char *message_name(enum paxos_message_type type);
 
@@ -471,6 +497,9 @@ void node_peer_down(struct world *w, struct node *n, uint32_t peer, bool reset);
 /* Syncs what waits, and the marker that says that it completed. */
 void node_settle(struct world *w, struct node *n);
 uint64_t node_clock_ms(const struct world *w, const struct node *n);
+/* What its commands carry (T4); may jump both ways. */
+int64_t node_wall_clock_us(const struct world *w, const struct node *n);
+void node_clock_jumps(struct world *w, struct node *n, uint64_t ms);
 /* After every input to the core: writes, events, then messages now or a little later. */
 void node_pump(struct world *w, struct node *n);
 /* Hands the core's writes to the log. */

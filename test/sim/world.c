@@ -94,7 +94,32 @@ static uint32_t draw_n_nodes(struct rng *r)
 		return 1;
 	if (die < 72)
 		return 3;
-	return die < 96 ? 5 : 7;
+	return die < 92 ? 5 : 7;
+}
+
+/* A few seeds are about one thing that needs more than a fault now and then. */
+static void draw_themes(struct rng *r, struct sim_config *c)
+{
+	if (rng_chance(r, 30) && c->n_nodes <= 5)
+	{
+		/* A shape of connectivity for minutes. */
+		c->chaos_ms = rng_between(r, 60, 240) * 1000;
+		c->fault_gap_ms = (uint32_t) rng_between(r, 2000, 20000);
+		c->fault_weights[FAULT_GRAPH] = 20;
+		c->think_us = 400000;
+	}
+	else if (rng_chance(r, 70))
+	{
+		/* Only doubtful copies are left (D8): what a sync covers is many sectors, some of which are lost. */
+		c->power_storms = true;
+		c->fault_gap_ms = c->election_timeout_ms * 4;
+		c->fault_weights[FAULT_ALL_LOSE_POWER] = 60;
+		c->value_bytes = c->value_bytes < 512 ? 512 : c->value_bytes;
+		c->window_bytes = c->window_bytes < 8192 ? 8192 : c->window_bytes;
+		c->n_clients = SIM_CLIENTS;
+		c->think_us = 10000;
+		c->sync_us = c->sync_us < 10000 ? 10000 : c->sync_us;
+	}
 }
 
 /* Each kind of fault is absent, rare or frequent, so that rare combinations are common somewhere. */
@@ -113,6 +138,7 @@ static void draw_faults(struct rng *r, struct sim_config *c)
 	if (c->rot_anywhere)
 		c->fault_weights[FAULT_ROT] = 10;
 	c->crash_in_call = (uint32_t) rng_below(r, 4) * 250;
+	draw_themes(r, c);
 	c->final = rng_chance(r, 600) ? FINAL_WHOLE : (enum final_shape) rng_below(r, FINAL_SHAPES);
 }
 
@@ -150,18 +176,20 @@ static void draw_config(struct rng *r, struct sim_config *c)
 	if (c->lossy)
 	{
 		c->drop = rng_chance(r, 300) ? 0 : (uint32_t) rng_skewed(r, 1, 200);
+		if (rng_chance(r, 100))
+			c->drop = 500;
 		c->duplicate = rng_chance(r, 300) ? 0 : (uint32_t) rng_skewed(r, 1, 200);
 		c->late = rng_chance(r, 300) ? 0 : (uint32_t) rng_skewed(r, 1, 100);
 	}
 	c->value_bytes = 8u << rng_below(r, 8);
 	c->big_value_bytes = rng_chance(r, 800) ? c->value_bytes : (uint32_t) rng_between(r, 4096, 80000);
 	c->tight_apply = rng_chance(r, 100);
+	c->read_share = (uint32_t) rng_below(r, 700);
+	draw_faults(r, c);
 	c->unapplied_bytes_max =
 		(c->window_bytes + (SIM_BATCH_KEYS + 1) * (uint64_t) c->big_value_bytes) * (c->n_nodes + 2);
 	if (!c->tight_apply)
 		c->unapplied_bytes_max *= 64;
-	c->read_share = (uint32_t) rng_below(r, 700);
-	draw_faults(r, c);
 }
 
 static void override_config(struct sim_config *c, const struct sim_overrides *o)
@@ -318,7 +346,10 @@ static void dispatch(struct world *w, const struct event *event)
 			net_cut(w, (uint32_t) event->a, (uint32_t) event->b, false);
 			break;
 		case EVENT_HEAL_ALL:
-			net_heal_all(w);
+			net_heal_all(w, false);
+			break;
+		case EVENT_FLAP:
+			net_flap_event(w, (uint32_t) event->a, (uint32_t) event->b, event->c != 0);
 			break;
 		case EVENT_PHASE:
 			liveness_phase_ends(w);
