@@ -7,6 +7,9 @@
 
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/tableam.h"
+#include "executor/executor.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/wait_event.h"
@@ -48,6 +51,26 @@
 	}))
 #else
 #define compat_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+/* 16 tells apart what indexes a moved row needs entries in; 18 counts a scan's work. */
+#if PG_VERSION_NUM >= 160000
+#define CompatUpdateIndexes TU_UpdateIndexes
+#define compat_update_all_indexes(update) ((update) == TU_All)
+#define compat_insert_index_tuples(result, slot, executor, update)                                           \
+	ExecInsertIndexTuples(result, slot, executor, update, false, NULL, NIL, false)
+#else
+#define CompatUpdateIndexes bool
+#define compat_update_all_indexes(update) (update)
+#define compat_insert_index_tuples(result, slot, executor, update)                                           \
+	ExecInsertIndexTuples(result, slot, executor, update, false, NULL, NIL)
+#endif
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan(table, index, snapshot, n_keys)                                               \
+	index_beginscan(table, index, snapshot, NULL, n_keys, 0)
+#else
+#define compat_index_beginscan(table, index, snapshot, n_keys)                                               \
+	index_beginscan(table, index, snapshot, n_keys, 0)
 #endif
 
 /* The last parameter of ExecutorRun(), which 18 no longer has. */

@@ -3,7 +3,8 @@
  *
  *	 apply_worker.c	 life: connect, wait for the extension, loop, retry, publish
  *	 apply_batch.c	 T3: folds a batch of entries in memory, in slot order
- *	 apply_store.c	 the statements that read and write the tables
+ *	 apply_table.c	 the tables' rows, found and written one by one
+ *	 apply_store.c	 what needs a statement: the first state, a clear; values as the tables hold them
  *
  * The tables it relies on (the install script makes them):
  *
@@ -43,6 +44,9 @@ typedef struct ApplyEntry
 	enum session_verdict verdict; /* set by the fold */
 } ApplyEntry;
 
+/* paxoskv.kv, open in a transaction. */
+typedef struct StoreRows StoreRows;
+
 /* What a command did, for its client. */
 typedef struct ApplyResult
 {
@@ -62,6 +66,7 @@ typedef struct ApplyRow
 	uint32 key_length;
 	/* in the table */
 	bool stored;
+	ItemPointerData place;
 	uint64 stored_create_revision;
 	struct state_hash stored_hash;
 	/* folded */
@@ -91,18 +96,29 @@ extern int apply_check(const ApplyEntry *entries, int n, const char **what);
 extern int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, ApplyState *state,
 					  ApplyResult *results);
 
-/* ---- apply_store.c; all in a transaction with SPI connected */
+/* ---- apply_table.c; all in a transaction with a snapshot */
+
+/* Opens paxoskv.kv until store_close_rows() or the transaction's abort.  Errors: the table is gone or locked. */
+extern StoreRows *store_open_rows(void);
+extern void store_close_rows(StoreRows *open);
+/* Fills in stored, place, stored_create_revision, stored_hash of n rows. */
+extern void store_read_rows(StoreRows *open, ApplyRow **rows, int n);
+/* Puts the rows that exist in their places, and deletes those that do not; sets their places. */
+extern void store_write_rows(StoreRows *open, ApplyRow **rows, int n);
+/* Writes applied, hash, rows and sessions of a state that is stored.  Error if its row is not there any more. */
+extern void store_update_state(ApplyState *state, Datum sessions);
+
+/* ---- apply_store.c; likewise */
 
 extern void store_prepare(void);
 /* False: the table has no row; *state is that of an empty store. */
 extern bool store_read_state(ApplyState *state);
 /* Error if the row is not there any more. */
 extern void store_write_state(ApplyState *state, const struct paxos_config *config);
-/* Fills in stored, stored_create_revision, stored_hash of n rows. */
-extern void store_read_rows(ApplyRow **rows, int n);
-extern void store_upsert(ApplyRow **rows, int n);
-extern void store_delete(ApplyRow **rows, int n);
 /* Deletes a partition, or all of them (NULL).  Returns the rows deleted and the sum of their hashes. */
 extern int64 store_clear(const char *partition, uint32 partition_length, struct state_hash *sum);
+/* A hash as a bytea, palloc'd; and back. */
+extern Datum store_hash_datum(struct state_hash hash);
+extern struct state_hash store_hash_of(Datum datum);
 
 #endif /* PAXOSKV_APPLY_H */

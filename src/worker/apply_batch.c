@@ -19,6 +19,7 @@ typedef struct Fold
 	ApplyRow **rows;
 	int n_rows;
 	int room;
+	StoreRows *store; /* NULL until there are rows */
 	ApplyState *state;
 } Fold;
 
@@ -64,6 +65,7 @@ static void fold_init(Fold *fold, ApplyState *state)
 	fold->room = 256;
 	fold->rows = palloc(fold->room * sizeof(ApplyRow *));
 	fold->n_rows = 0;
+	fold->store = NULL;
 	fold->state = state;
 }
 
@@ -179,34 +181,24 @@ static void settle_row(ApplyState *state, ApplyRow *row)
 
 static void write_rows(Fold *fold)
 {
-	ApplyRow **upserts = palloc((fold->n_rows + 1) * sizeof(ApplyRow *));
-	ApplyRow **deletes = palloc((fold->n_rows + 1) * sizeof(ApplyRow *));
-	int n_upserts = 0;
-	int n_deletes = 0;
+	ApplyRow **changed = palloc((fold->n_rows + 1) * sizeof(ApplyRow *));
+	int n = 0;
 
 	for (int i = 0; i < fold->n_rows; i++)
 	{
 		ApplyRow *row = fold->rows[i];
 
-		if (!row->dirty)
+		if (!row->dirty || (!row->exists && !row->stored))
 			continue;
 		if (row->exists)
-		{
 			hash_row(row);
-			upserts[n_upserts++] = row;
-		}
-		else if (row->stored)
-			deletes[n_deletes++] = row;
+		changed[n++] = row;
 	}
-	if (n_upserts > 0)
-		store_upsert(upserts, n_upserts);
-	if (n_deletes > 0)
-		store_delete(deletes, n_deletes);
-	for (int i = 0; i < fold->n_rows; i++)
-		if (fold->rows[i]->dirty)
-			settle_row(fold->state, fold->rows[i]);
-	pfree(upserts);
-	pfree(deletes);
+	if (n > 0)
+		store_write_rows(fold->store, changed, n);
+	for (int i = 0; i < n; i++)
+		settle_row(fold->state, changed[i]);
+	pfree(changed);
 }
 
 /* ---------------------------------------------------------------- folding */
@@ -302,7 +294,10 @@ static void load_rows(Fold *fold, const ApplyEntry *entries, int n)
 				(void) find_row(fold, &operation);
 	}
 	if (fold->n_rows > 0)
-		store_read_rows(fold->rows, fold->n_rows);
+	{
+		fold->store = store_open_rows();
+		store_read_rows(fold->store, fold->rows, fold->n_rows);
+	}
 	for (int i = 0; i < fold->n_rows; i++)
 	{
 		ApplyRow *row = fold->rows[i];
@@ -337,6 +332,8 @@ int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, Ap
 		n_results++;
 	}
 	write_rows(&fold);
+	if (fold.store != NULL)
+		store_close_rows(fold.store);
 	state->applied = entries[n - 1].slot;
 	return n_results;
 }

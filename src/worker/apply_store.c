@@ -1,11 +1,11 @@
 /*
- * apply_store.c - the apply worker's statements: prepared once, kept, run through SPI.
+ * apply_store.c - what the apply worker does by statements: the state's first row, and clears; and how the
+ * state's columns are encoded.  Single rows are apply_table.c's.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -17,64 +17,24 @@ typedef enum Statement
 {
 	READ_STATE,
 	INSERT_STATE,
-	UPDATE_STATE,
-	UPDATE_MOVED_STATE,
-	READ_ROW,
-	READ_ROWS,
-	UPSERT_ROW,
-	UPSERT_ROWS,
-	DELETE_ROWS,
 	CLEAR_PARTITION,
 	CLEAR_ALL,
 	N_STATEMENTS
 } Statement;
 
-#define STATE_UPDATE                                                                                         \
-	"UPDATE paxoskv.state SET applied_slot = $1, state_hash = $2, row_count = $3, sessions = $4 "
-#define ROW_INSERT                                                                                           \
-	"INSERT INTO paxoskv.kv (partition, key, value, value_kind, revision, create_revision, written_at, "     \
-	"hash) "
-#define ROW_UPDATE                                                                                           \
-	"ON CONFLICT (partition, key) DO UPDATE SET value = excluded.value, value_kind = excluded.value_kind, "  \
-	"revision = excluded.revision, create_revision = excluded.create_revision, "                             \
-	"written_at = excluded.written_at, hash = excluded.hash"
-
-/* search_path is empty; unnest of several arrays is known to the parser only by its bare name. */
+/* search_path is empty. */
 static const char *const statement_texts[N_STATEMENTS] = {
 	[READ_STATE] = "SELECT store_id, applied_slot, state_hash, row_count, sessions, ctid FROM paxoskv.state",
 	[INSERT_STATE] =
 		"INSERT INTO paxoskv.state (applied_slot, state_hash, row_count, sessions, store_id, config) "
 		"VALUES ($1, $2, $3, $4, $5, $6) RETURNING ctid",
-	/* By place: while somebody's old snapshot keeps its dead versions, a scan would read all of them. */
-	[UPDATE_STATE] = STATE_UPDATE "WHERE ctid OPERATOR(pg_catalog.=) $5 RETURNING ctid",
-	[UPDATE_MOVED_STATE] = STATE_UPDATE "RETURNING ctid",
-	/* One row, as with one client at a time, is worth statements of its own. */
-	[READ_ROW] = "SELECT create_revision, hash FROM paxoskv.kv "
-				 "WHERE partition OPERATOR(pg_catalog.=) $1 AND key OPERATOR(pg_catalog.=) $2",
-	[READ_ROWS] = "SELECT u.place, kv.create_revision, kv.hash "
-				  "FROM unnest($1, $2) WITH ORDINALITY AS u (partition, key, place) "
-				  "JOIN paxoskv.kv ON kv.partition OPERATOR(pg_catalog.=) u.partition "
-				  "AND kv.key OPERATOR(pg_catalog.=) u.key",
-	[UPSERT_ROW] = ROW_INSERT "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) " ROW_UPDATE,
-	[UPSERT_ROWS] = ROW_INSERT "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) " ROW_UPDATE,
-	[DELETE_ROWS] = "DELETE FROM paxoskv.kv USING unnest($1, $2) AS u (partition, key) "
-					"WHERE kv.partition OPERATOR(pg_catalog.=) u.partition "
-					"AND kv.key OPERATOR(pg_catalog.=) u.key",
 	[CLEAR_PARTITION] = "DELETE FROM paxoskv.kv WHERE partition OPERATOR(pg_catalog.=) $1 RETURNING hash",
 	[CLEAR_ALL] = "DELETE FROM paxoskv.kv RETURNING hash",
 };
 
-#define ARGUMENTS_MAX 8
+#define ARGUMENTS_MAX 6
 static const Oid statement_types[N_STATEMENTS][ARGUMENTS_MAX] = {
 	[INSERT_STATE] = {INT8OID, BYTEAOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID},
-	[UPDATE_STATE] = {INT8OID, BYTEAOID, INT8OID, BYTEAOID, TIDOID},
-	[UPDATE_MOVED_STATE] = {INT8OID, BYTEAOID, INT8OID, BYTEAOID},
-	[READ_ROW] = {TEXTOID, TEXTOID},
-	[READ_ROWS] = {TEXTARRAYOID, TEXTARRAYOID},
-	[UPSERT_ROW] = {TEXTOID, TEXTOID, TEXTOID, INT2OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID},
-	[UPSERT_ROWS] = {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT2ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
-					 TIMESTAMPTZARRAYOID, BYTEAARRAYOID},
-	[DELETE_ROWS] = {TEXTARRAYOID, TEXTARRAYOID},
 	[CLEAR_PARTITION] = {TEXTOID},
 };
 
@@ -106,19 +66,13 @@ void store_prepare(void)
 	}
 }
 
-/* nulls: as SPI takes them, or NULL. */
-static uint64 run_with_nulls(Statement statement, Datum *values, const char *nulls, int expected)
+static uint64 run(Statement statement, Datum *values, int expected)
 {
-	int result = SPI_execute_plan(plans[statement], values, nulls, false, 0);
+	int result = SPI_execute_plan(plans[statement], values, NULL, false, 0);
 
 	if (result != expected)
 		elog(ERROR, "could not run \"%s\": %s", statement_texts[statement], SPI_result_code_string(result));
 	return SPI_processed;
-}
-
-static uint64 run(Statement statement, Datum *values, int expected)
-{
-	return run_with_nulls(statement, values, NULL, expected);
 }
 
 static Datum column(uint64 row, int number)
@@ -140,7 +94,7 @@ static Datum bytes_datum(const void *bytes, Size length)
 	return PointerGetDatum(result);
 }
 
-static Datum hash_datum(struct state_hash hash)
+Datum store_hash_datum(struct state_hash hash)
 {
 	uint8_t bytes[16];
 
@@ -148,7 +102,7 @@ static Datum hash_datum(struct state_hash hash)
 	return bytes_datum(bytes, sizeof(bytes));
 }
 
-static struct state_hash datum_hash(Datum datum)
+struct state_hash store_hash_of(Datum datum)
 {
 	bytea *bytes = DatumGetByteaPP(datum);
 
@@ -228,7 +182,7 @@ bool store_read_state(ApplyState *state)
 						errmsg("paxoskv.state has a store id that cannot be read")));
 	memcpy(&state->store_id, VARDATA_ANY(store_id), sizeof(state->store_id));
 	state->applied = (uint64) DatumGetInt64(column(0, 2));
-	state->hash = datum_hash(column(0, 3));
+	state->hash = store_hash_of(column(0, 3));
 	state->rows = DatumGetInt64(column(0, 4));
 	decode_sessions(&state->sessions, column(0, 5));
 	state->place = *(ItemPointer) DatumGetPointer(column(0, 6));
@@ -236,182 +190,32 @@ bool store_read_state(ApplyState *state)
 	return true;
 }
 
-void store_write_state(ApplyState *state, const struct paxos_config *config)
+static void insert_state(ApplyState *state, const struct paxos_config *config)
 {
-	Datum values[6];
 	uint8 bytes[FORMATION_BLOB_MAX];
+	Datum values[6];
 
+	SPI_connect();
 	values[0] = Int64GetDatum((int64) state->applied);
-	values[1] = hash_datum(state->hash);
+	values[1] = store_hash_datum(state->hash);
 	values[2] = Int64GetDatum(state->rows);
 	values[3] = encode_sessions(&state->sessions);
-	if (state->stored)
-	{
-		values[4] = PointerGetDatum(&state->place);
-		/* VACUUM FULL moves it */
-		if (run(UPDATE_STATE, values, SPI_OK_UPDATE_RETURNING) != 1 &&
-			run(UPDATE_MOVED_STATE, values, SPI_OK_UPDATE_RETURNING) != 1)
-			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("paxoskv.state has lost its row")));
-	}
-	else
-	{
-		values[4] = bytes_datum(&state->store_id, sizeof(state->store_id));
-		values[5] = bytes_datum(bytes, config_encode(config, bytes, sizeof(bytes)));
-		run(INSERT_STATE, values, SPI_OK_INSERT_RETURNING);
-	}
+	values[4] = bytes_datum(&state->store_id, sizeof(state->store_id));
+	values[5] = bytes_datum(bytes, config_encode(config, bytes, sizeof(bytes)));
+	run(INSERT_STATE, values, SPI_OK_INSERT_RETURNING);
 	state->place = *(ItemPointer) DatumGetPointer(column(0, 1));
-	SPI_freetuptable(SPI_tuptable);
+	SPI_finish();
 }
 
-/* ---------------------------------------------------------------- rows */
-
-/* Makes an array of one column of the rows; "make" gives the element. */
-static Datum array_of(ApplyRow **rows, int n, Oid type, int16 length, bool by_value, char align,
-					  bool (*make)(const ApplyRow *row, Datum *value))
+void store_write_state(ApplyState *state, const struct paxos_config *config)
 {
-	Datum *values = palloc(n * sizeof(Datum));
-	bool *nulls = palloc(n * sizeof(bool));
-	int lower = 1;
-
-	for (int i = 0; i < n; i++)
-		nulls[i] = !make(rows[i], &values[i]);
-	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, type, length, by_value, align));
+	if (state->stored)
+		store_update_state(state, encode_sessions(&state->sessions));
+	else
+		insert_state(state, config);
 }
 
-static bool make_partition(const ApplyRow *row, Datum *value)
-{
-	*value = PointerGetDatum(cstring_to_text_with_len(row->partition, (int) row->partition_length));
-	return true;
-}
-
-static bool make_key(const ApplyRow *row, Datum *value)
-{
-	*value = PointerGetDatum(cstring_to_text_with_len(row->key, (int) row->key_length));
-	return true;
-}
-
-static bool make_value(const ApplyRow *row, Datum *value)
-{
-	if (row->value_kind == VALUE_NONE)
-		return false;
-	*value = PointerGetDatum(cstring_to_text_with_len(row->value, (int) row->value_length));
-	return true;
-}
-
-static bool make_value_kind(const ApplyRow *row, Datum *value)
-{
-	*value = Int16GetDatum((int16) row->value_kind);
-	return true;
-}
-
-static bool make_revision(const ApplyRow *row, Datum *value)
-{
-	*value = Int64GetDatum((int64) row->revision);
-	return true;
-}
-
-static bool make_create_revision(const ApplyRow *row, Datum *value)
-{
-	*value = Int64GetDatum((int64) row->create_revision);
-	return true;
-}
-
-static bool make_written_at(const ApplyRow *row, Datum *value)
-{
-	*value =
-		TimestampTzGetDatum(row->written_at_us - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY);
-	return true;
-}
-
-static bool make_hash(const ApplyRow *row, Datum *value)
-{
-	*value = hash_datum(row->hash);
-	return true;
-}
-
-static void key_arrays(ApplyRow **rows, int n, Datum *values)
-{
-	values[0] = array_of(rows, n, TEXTOID, -1, false, TYPALIGN_INT, make_partition);
-	values[1] = array_of(rows, n, TEXTOID, -1, false, TYPALIGN_INT, make_key);
-}
-
-static void read_row(ApplyRow *row)
-{
-	Datum values[2];
-
-	(void) make_partition(row, &values[0]);
-	(void) make_key(row, &values[1]);
-	if (run(READ_ROW, values, SPI_OK_SELECT) > 0)
-	{
-		row->stored = true;
-		row->stored_create_revision = (uint64) DatumGetInt64(column(0, 1));
-		row->stored_hash = datum_hash(column(0, 2));
-	}
-	SPI_freetuptable(SPI_tuptable);
-}
-
-void store_read_rows(ApplyRow **rows, int n)
-{
-	Datum values[2];
-	uint64 found;
-
-	if (n == 1)
-	{
-		read_row(rows[0]);
-		return;
-	}
-	key_arrays(rows, n, values);
-	found = run(READ_ROWS, values, SPI_OK_SELECT);
-	for (uint64 i = 0; i < found; i++)
-	{
-		ApplyRow *row = rows[DatumGetInt64(column(i, 1)) - 1];
-
-		row->stored = true;
-		row->stored_create_revision = (uint64) DatumGetInt64(column(i, 2));
-		row->stored_hash = datum_hash(column(i, 3));
-	}
-	SPI_freetuptable(SPI_tuptable);
-}
-
-static void upsert_row(const ApplyRow *row)
-{
-	bool (*const make[8])(const ApplyRow *, Datum *) = {make_partition,  make_key,      make_value,
-														make_value_kind, make_revision, make_create_revision,
-														make_written_at, make_hash};
-	Datum values[8] = {0};
-	char nulls[8];
-
-	for (int i = 0; i < 8; i++)
-		nulls[i] = make[i](row, &values[i]) ? ' ' : 'n';
-	run_with_nulls(UPSERT_ROW, values, nulls, SPI_OK_INSERT);
-}
-
-void store_upsert(ApplyRow **rows, int n)
-{
-	Datum values[8];
-
-	if (n == 1)
-	{
-		upsert_row(rows[0]);
-		return;
-	}
-	key_arrays(rows, n, values);
-	values[2] = array_of(rows, n, TEXTOID, -1, false, TYPALIGN_INT, make_value);
-	values[3] = array_of(rows, n, INT2OID, 2, true, TYPALIGN_SHORT, make_value_kind);
-	values[4] = array_of(rows, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, make_revision);
-	values[5] = array_of(rows, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, make_create_revision);
-	values[6] = array_of(rows, n, TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, make_written_at);
-	values[7] = array_of(rows, n, BYTEAOID, -1, false, TYPALIGN_INT, make_hash);
-	run(UPSERT_ROWS, values, SPI_OK_INSERT);
-}
-
-void store_delete(ApplyRow **rows, int n)
-{
-	Datum values[2];
-
-	key_arrays(rows, n, values);
-	run(DELETE_ROWS, values, SPI_OK_DELETE);
-}
+/* ---------------------------------------------------------------- clears */
 
 int64 store_clear(const char *partition, uint32 partition_length, struct state_hash *sum)
 {
@@ -420,6 +224,7 @@ int64 store_clear(const char *partition, uint32 partition_length, struct state_h
 	int64 removed = 0;
 
 	memset(sum, 0, sizeof(*sum));
+	SPI_connect();
 	if (partition != NULL)
 		values[0] = PointerGetDatum(cstring_to_text_with_len(partition, (int) partition_length));
 	portal =
@@ -430,10 +235,11 @@ int64 store_clear(const char *partition, uint32 partition_length, struct state_h
 		if (SPI_processed == 0)
 			break;
 		for (uint64 i = 0; i < SPI_processed; i++)
-			*sum = state_hash_add(*sum, datum_hash(column(i, 1)));
+			*sum = state_hash_add(*sum, store_hash_of(column(i, 1)));
 		removed += (int64) SPI_processed;
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
+	SPI_finish();
 	return removed;
 }

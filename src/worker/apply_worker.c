@@ -376,7 +376,6 @@ static int apply_in_transaction(ApplyEntry *entries, int n, ApplyState *state)
 	int n_results;
 
 	StartTransactionCommand();
-	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (!state->stored)
 	{
@@ -387,7 +386,6 @@ static int apply_in_transaction(ApplyEntry *entries, int n, ApplyState *state)
 	}
 	n_results = apply_fold(entries, n, &apply.config, state, apply.results);
 	store_write_state(state, &apply.config);
-	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	state->stored = true;
