@@ -103,10 +103,15 @@ sub try
 	my ($self, $id, $statement, %options) = @_;
 	my ($out, $err, $timed_out) = ('', '', 0);
 	my $begun = time;
-	my $code = $self->node($id)->psql(
-		$options{database} // 'postgres', $statement,
-		stdout => \$out, stderr => \$err, on_error_die => 0, timeout => $options{timeout} // $timeout,
-		timed_out => \$timed_out, extra_params => [ '-v', 'VERBOSITY=verbose', '-v', 'ON_ERROR_STOP=1' ]);
+	my $code = eval {
+		$self->node($id)->psql(
+			$options{database} // 'postgres', $statement,
+			stdout => \$out, stderr => \$err, on_error_die => 0, timeout => $options{timeout} // $timeout,
+			timed_out => \$timed_out, extra_params => [ '-v', 'VERBOSITY=verbose', '-v', 'ON_ERROR_STOP=1' ]);
+	};
+	# psql that finds no server may be gone before the statement is written to it
+	die $@ if !defined $code && $@ !~ /Broken pipe/;
+	$code //= 2;
 	my $state = $code == 0 ? '00000' : $timed_out ? 'timeout' : $err =~ /(?:ERROR|FATAL):  (\w{5}):/ ? $1 : 'lost';
 	return { ok => $code == 0, state => $state, out => $out, err => $err, seconds => time - $begun };
 }
