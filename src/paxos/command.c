@@ -153,21 +153,44 @@ static enum decode_result reader_open(struct command_reader *reader, const struc
 	return DECODE_OK;
 }
 
+/* What a precondition needs, and where one may stand. */
+static enum decode_result precondition_check(const struct operation *operation, const char **what)
+{
+	bool compares = operation->precondition >= PRECONDITION_VALUE;
+
+	if (operation->precondition > PRECONDITION_CREATE_REVISION)
+		return unknown(what, "the command has a precondition that this version of paxoskv does not know");
+	if (compares && operation->operand_length == 0)
+		return malformed(what, "a precondition has nothing to compare with");
+	if (compares && ((uint8_t) operation->operand[0] < COMPARE_EQUAL ||
+					 (uint8_t) operation->operand[0] > COMPARE_GREATER))
+		return unknown(what, "the command has a comparison that this version of paxoskv does not know");
+	if (operation->precondition > PRECONDITION_VALUE &&
+		operation->operand_length != PRECONDITION_NUMBER_BYTES)
+		return malformed(what, "a precondition's number has the wrong length");
+	if (!compares && operation->operand_length != 0)
+		return malformed(what, "an operation has an operand but nothing to compare it with");
+	if (operation->precondition != PRECONDITION_NONE && operation->branch != BRANCH_ALWAYS)
+		return malformed(what, "an operation of a branch has a precondition");
+	if (operation->precondition != PRECONDITION_NONE &&
+		(operation->kind == OPERATION_CLEAR || operation->kind == OPERATION_CLEAR_ALL))
+		return malformed(what, "an operation without a key has a precondition");
+	if (operation->kind == OPERATION_CHECK && operation->precondition == PRECONDITION_NONE)
+		return malformed(what, "a check has no precondition");
+	return DECODE_OK;
+}
+
 /* Whether an operation means something that apply can do. */
 static enum decode_result operation_check(const struct operation *operation, const char **what)
 {
-	if (operation->kind < OPERATION_PUT || operation->kind > OPERATION_CLEAR_ALL)
+	if (operation->kind < OPERATION_PUT || operation->kind > OPERATION_CHECK)
 		return unknown(what,
 					   "the command has a kind of operation that this version of paxoskv does not know");
 	if (operation->value_kind > VALUE_TEXT)
 		return unknown(what, "the command has a kind of value that this version of paxoskv does not know");
-	if (operation->precondition != PRECONDITION_NONE)
-		return unknown(what, "the command has a precondition that this version of paxoskv does not know");
-	if (operation->branch != 0)
-		return unknown(what, "the command has a branch, which this version of paxoskv does not know");
+	if (operation->branch > BRANCH_ELSE)
+		return unknown(what, "the command has a branch that this version of paxoskv does not know");
 
-	if (operation->operand_length != 0)
-		return malformed(what, "an operation has an operand but no precondition");
 	if ((uint32_t) operation->partition_length + operation->key_length > COMMAND_KEY_BYTES_MAX)
 		return malformed(what, "an operation's partition and key are too long");
 	if (operation->kind == OPERATION_PUT && operation->value_kind != VALUE_TEXT)
@@ -180,7 +203,7 @@ static enum decode_result operation_check(const struct operation *operation, con
 		return malformed(what, "the clearing of a partition has a key");
 	if (operation->kind == OPERATION_CLEAR_ALL && operation->partition_length != 0)
 		return malformed(what, "the clearing of everything has a partition");
-	return DECODE_OK;
+	return precondition_check(operation, what);
 }
 
 /* Reads the operation at reader->next, whose length was checked, without judging it. */

@@ -10,7 +10,7 @@
  *		 1	kind (enum operation_kind)
  *		 1	value kind (enum operation_value_kind)
  *		 1	precondition kind (enum operation_precondition)
- *		 1	branch: 0 always; 1 then, 2 else of a transaction (later)
+ *		 1	branch (enum operation_branch)
  *		 2	length of the partition	  4  length of the key	  4  length of the value
  *		 4	length of the precondition's operand
  *		 partition, key, value, operand
@@ -32,8 +32,10 @@ enum operation_kind
 {
 	OPERATION_PUT = 1,
 	OPERATION_DELETE = 2,
-	OPERATION_CLEAR = 3,    /* one partition; the key is empty */
-	OPERATION_CLEAR_ALL = 4 /* all; no partition, the key is the cluster's name, which the origin checked */
+	OPERATION_CLEAR = 3,     /* one partition; the key is empty */
+	OPERATION_CLEAR_ALL = 4, /* all; no partition, the key is the cluster's name, which the origin checked */
+	OPERATION_GET = 5,       /* the row goes into the command's result */
+	OPERATION_CHECK = 6      /* its precondition alone */
 };
 
 enum operation_value_kind
@@ -42,11 +44,34 @@ enum operation_value_kind
 	VALUE_TEXT = 1
 };
 
+/* condition.h says when one holds. */
 enum operation_precondition
 {
-	PRECONDITION_NONE = 0
-	/* later: value equals, revision equals, exists, absent */
+	PRECONDITION_NONE = 0,
+	PRECONDITION_ABSENT = 1,         /* no operand */
+	PRECONDITION_EXISTS = 2,         /* no operand */
+	PRECONDITION_VALUE = 3,          /* operand: 1 comparison, then the bytes compared with */
+	PRECONDITION_REVISION = 4,       /* operand: 1 comparison, 8 number */
+	PRECONDITION_CREATE_REVISION = 5 /* likewise */
 };
+
+enum operation_comparison
+{
+	COMPARE_EQUAL = 1,
+	COMPARE_NOT_EQUAL = 2,
+	COMPARE_LESS = 3,
+	COMPARE_GREATER = 4
+};
+
+/* A command succeeds if all preconditions of its operations hold before it; they stand in branch 0 only. */
+enum operation_branch
+{
+	BRANCH_ALWAYS = 0, /* with no precondition anywhere, always; else if the command succeeds */
+	BRANCH_THEN = 1,   /* if it succeeds */
+	BRANCH_ELSE = 2    /* if it does not */
+};
+
+#define PRECONDITION_NUMBER_BYTES 9
 
 /* Partition and key together. */
 #define COMMAND_KEY_BYTES_MAX 1024

@@ -59,6 +59,12 @@ static void finish_adoption(struct paxos *p)
 	struct adoption *a = &p->adoption;
 
 	PAXOS_ASSERT(p, a->active && a->through == a->end);
+	if (a->end < p->chosen && !p->damage.damaged) /* S6: no quorum's log ends before it; somebody lied */
+	{
+		p->refused++;
+		step_down(p);
+		return;
+	}
 	p->adopted = (struct log_position){a->accepted, a->end};
 	write_install(p, p->own, a->base, a->end);
 	a->active = false;

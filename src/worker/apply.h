@@ -54,6 +54,11 @@ typedef struct ApplyResult
 	uint64 number;
 	uint64 slot;
 	int64 rows_removed;
+	bool succeeded;    /* its preconditions held */
+	bool details_lost; /* they are too large to be handed over */
+	char *
+		details; /* what each operation did (client.h); NULL where the command has neither gets nor branches */
+	uint32 details_length;
 } ApplyResult;
 
 /* One key of a batch: as the table has it, and as it will be. */
@@ -67,9 +72,9 @@ typedef struct ApplyRow
 	/* in the table */
 	bool stored;
 	ItemPointerData place;
-	uint64 stored_create_revision;
 	struct state_hash stored_hash;
-	/* folded */
+	bool needs_value; /* a get or a comparison looks at it */
+	/* folded; at first as the table has it, the value only if it is needed */
 	bool dirty;
 	bool exists;
 	const char *value;
@@ -91,17 +96,18 @@ extern int apply_check(const ApplyEntry *entries, int n, const char **what);
 
 /*
  * Folds n checked entries into the tables and into *state, in the transaction that runs.  Results of
- * commands that took effect are put into results (n of them at most); returns their number.
+ * commands that took effect are put into results (n of them at most), their details into details_context;
+ * returns their number.
  */
 extern int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, ApplyState *state,
-					  ApplyResult *results);
+					  ApplyResult *results, MemoryContext details_context);
 
 /* ---- apply_table.c; all in a transaction with a snapshot */
 
 /* Opens paxoskv.kv until store_close_rows() or the transaction's abort.  Errors: the table is gone or locked. */
 extern StoreRows *store_open_rows(void);
 extern void store_close_rows(StoreRows *open);
-/* Fills in stored, place, stored_create_revision, stored_hash of n rows. */
+/* Fills in what the table has of n rows. */
 extern void store_read_rows(StoreRows *open, ApplyRow **rows, int n);
 /* Puts the rows that exist in their places, and deletes those that do not; sets their places. */
 extern void store_write_rows(StoreRows *open, ApplyRow **rows, int n);

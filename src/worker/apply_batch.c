@@ -6,12 +6,16 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "paxos/bytes.h"
+#include "paxos/condition.h"
 #include "worker/apply.h"
+#include "worker/client.h"
 
 typedef struct Fold
 {
@@ -21,6 +25,7 @@ typedef struct Fold
 	int room;
 	StoreRows *store; /* NULL until there are rows */
 	ApplyState *state;
+	MemoryContext details_context;
 } Fold;
 
 /* The hash table's entry; the row itself does not move. */
@@ -175,7 +180,6 @@ static void settle_row(ApplyState *state, ApplyRow *row)
 	}
 	row->stored = row->exists;
 	row->stored_hash = row->hash;
-	row->stored_create_revision = row->create_revision;
 	row->dirty = false;
 }
 
@@ -249,37 +253,136 @@ static int64 fold_clear(Fold *fold, const struct operation *operation)
 	return removed;
 }
 
-static int64 fold_command(Fold *fold, const ApplyEntry *entry)
+static struct command_reader open_command(const ApplyEntry *entry)
 {
 	struct command_reader reader;
-	struct operation operation;
-	int64 removed = 0;
 
 	if (command_open(&reader, &entry->entry) != DECODE_OK)
 		elog(ERROR, "entry of slot %llu cannot be decoded", (unsigned long long) entry->slot);
-	while (command_next(&reader, &operation) == DECODE_OK)
-	{
-		switch (operation.kind)
-		{
-			case OPERATION_PUT:
-				fold_put(fold, entry, &reader.header, &operation);
-				break;
-			case OPERATION_DELETE:
-				removed += fold_delete(fold, &operation);
-				break;
-			case OPERATION_CLEAR:
-			case OPERATION_CLEAR_ALL:
-				removed += fold_clear(fold, &operation);
-				break;
-			default:
-				elog(ERROR, "entry of slot %llu has an operation of unknown kind %d",
-					 (unsigned long long) entry->slot, operation.kind);
-		}
-	}
-	return removed;
+	return reader;
 }
 
-/* The rows that the batch puts or deletes, with what the table has of them. */
+/* Whether all preconditions hold for the rows as they are now; *detailed: the caller wants to know what each did. */
+static bool command_succeeds(Fold *fold, const ApplyEntry *entry, bool *detailed)
+{
+	struct command_reader reader = open_command(entry);
+	struct operation operation;
+	bool succeeds = true;
+
+	*detailed = false;
+	while (command_next(&reader, &operation) == DECODE_OK)
+	{
+		ApplyRow *row;
+
+		*detailed |= operation.kind == OPERATION_GET || operation.branch != BRANCH_ALWAYS;
+		if (operation.precondition == PRECONDITION_NONE)
+			continue;
+		row = find_row(fold, &operation);
+		succeeds &= condition_holds(&operation, &(struct condition_row){
+													.exists = row->exists,
+													.revision = row->revision,
+													.create_revision = row->create_revision,
+													.value = row->value,
+													.value_length = row->value_length,
+												});
+	}
+	return succeeds;
+}
+
+/* See ClientDetail for the format. */
+static void append_detail(StringInfo details, uint8 kind, uint64 count, const ApplyRow *row)
+{
+	uint8 head[CLIENT_DETAIL_BYTES];
+
+	head[0] = kind;
+	put_u64(head + 1, count);
+	put_u64(head + 9, row == NULL ? 0 : row->revision);
+	put_u64(head + 17, row == NULL ? 0 : row->create_revision);
+	put_u64(head + 25, row == NULL ? 0 : (uint64) row->written_at_us);
+	put_u32(head + 33, row == NULL ? 0 : row->value_length);
+	appendBinaryStringInfo(details, (char *) head, sizeof(head));
+	if (row != NULL)
+		appendBinaryStringInfo(details, row->value, (int) row->value_length);
+}
+
+static bool details_have_room(const StringInfoData *details, const ApplyRow *row)
+{
+	Size length = CLIENT_DETAIL_BYTES + (row == NULL ? 0 : row->value_length);
+
+	return length <= CLIENT_DETAILS_MAX - (Size) details->len;
+}
+
+static int64 fold_operation(Fold *fold, const ApplyEntry *entry, const struct entry_header *header,
+							const struct operation *operation)
+{
+	switch (operation->kind)
+	{
+		case OPERATION_PUT:
+			fold_put(fold, entry, header, operation);
+			return 0;
+		case OPERATION_DELETE:
+			return fold_delete(fold, operation);
+		case OPERATION_CLEAR:
+		case OPERATION_CLEAR_ALL:
+			return fold_clear(fold, operation);
+		case OPERATION_GET:
+			return find_row(fold, operation)->exists ? 1 : 0;
+		default:
+			elog(ERROR, "entry of slot %llu has an operation of unknown kind %d",
+				 (unsigned long long) entry->slot, operation->kind);
+	}
+}
+
+/* Executes a command: verdict first, from the rows before it, then the operations that follow from it, in order. */
+static void fold_command(Fold *fold, const ApplyEntry *entry, ApplyResult *result)
+{
+	struct command_reader reader = open_command(entry);
+	struct operation operation;
+	StringInfoData details = {0};
+	bool detailed;
+
+	result->succeeded = command_succeeds(fold, entry, &detailed);
+	if (detailed)
+	{
+		MemoryContext context = MemoryContextSwitchTo(fold->details_context);
+
+		initStringInfo(&details);
+		MemoryContextSwitchTo(context);
+	}
+	while (command_next(&reader, &operation) == DECODE_OK)
+	{
+		bool is_get = operation.kind == OPERATION_GET;
+		const ApplyRow *row = NULL;
+		int64 count;
+
+		if (!operation_is_done(&operation, result->succeeded))
+			continue;
+		count = fold_operation(fold, entry, &reader.header, &operation);
+		if (!is_get)
+			result->rows_removed += count;
+		if (is_get && count > 0)
+			row = find_row(fold, &operation);
+		if (!detailed || result->details_lost)
+			continue;
+		result->details_lost = !details_have_room(&details, row);
+		if (!result->details_lost)
+			append_detail(&details, operation.kind, (uint64) count, row);
+	}
+	result->details = details.data;
+	result->details_length = (uint32) details.len;
+}
+
+static bool has_key(const struct operation *operation)
+{
+	return operation->kind != OPERATION_CLEAR && operation->kind != OPERATION_CLEAR_ALL;
+}
+
+static bool looks_at_value(const struct operation *operation)
+{
+	return operation->kind == OPERATION_GET || operation->precondition == PRECONDITION_VALUE;
+}
+
+/* The rows that the batch names, with what the table has of them. */
 static void load_rows(Fold *fold, const ApplyEntry *entries, int n)
 {
 	for (int i = 0; i < n; i++)
@@ -290,30 +393,24 @@ static void load_rows(Fold *fold, const ApplyEntry *entries, int n)
 		if (entries[i].verdict != SESSION_APPLY || command_open(&reader, &entries[i].entry) != DECODE_OK)
 			continue;
 		while (command_next(&reader, &operation) == DECODE_OK)
-			if (operation.kind == OPERATION_PUT || operation.kind == OPERATION_DELETE)
-				(void) find_row(fold, &operation);
+			if (has_key(&operation))
+				find_row(fold, &operation)->needs_value |= looks_at_value(&operation);
 	}
 	if (fold->n_rows > 0)
 	{
 		fold->store = store_open_rows();
 		store_read_rows(fold->store, fold->rows, fold->n_rows);
 	}
-	for (int i = 0; i < fold->n_rows; i++)
-	{
-		ApplyRow *row = fold->rows[i];
-
-		row->exists = row->stored;
-		row->create_revision = row->stored_create_revision;
-	}
 }
 
 int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, ApplyState *state,
-			   ApplyResult *results)
+			   ApplyResult *results, MemoryContext details_context)
 {
 	Fold fold;
 	int n_results = 0;
 
 	fold_init(&fold, state);
+	fold.details_context = details_context;
 	for (int i = 0; i < n; i++)
 		entries[i].verdict = session_fold(&state->sessions, config, entries[i].slot, &entries[i].entry);
 	load_rows(&fold, entries, n);
@@ -325,10 +422,11 @@ int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, Ap
 		if (entries[i].verdict != SESSION_APPLY || !entry_decode_header(&entries[i].entry, &header) ||
 			header.kind != ENTRY_COMMAND)
 			continue;
+		memset(result, 0, sizeof(*result));
 		result->session = header.session;
 		result->number = header.number;
 		result->slot = entries[i].slot;
-		result->rows_removed = fold_command(&fold, &entries[i]);
+		fold_command(&fold, &entries[i], result);
 		n_results++;
 	}
 	write_rows(&fold);

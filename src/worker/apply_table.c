@@ -169,23 +169,46 @@ static Datum text_datum(const char *bytes, uint32 length)
 	return PointerGetDatum(cstring_to_text_with_len(bytes, (int) length));
 }
 
+static Datum column(TupleTableSlot *slot, int number)
+{
+	bool is_null;
+	Datum value = slot_getattr(slot, number, &is_null);
+
+	if (is_null)
+		elog(ERROR, "column %d of a row of the store is null", number);
+	return value;
+}
+
+/* The value is copied: it outlives the slot. */
+static void read_value(TupleTableSlot *slot, ApplyRow *row)
+{
+	text *value = DatumGetTextPCopy(column(slot, KV_VALUE));
+
+	row->value = VARDATA(value);
+	row->value_length = VARSIZE(value) - VARHDRSZ;
+}
+
+static void read_row(TupleTableSlot *slot, ApplyRow *row)
+{
+	row->place = slot->tts_tid;
+	row->revision = (uint64) DatumGetInt64(column(slot, KV_REVISION));
+	row->create_revision = (uint64) DatumGetInt64(column(slot, KV_CREATE_REVISION));
+	row->written_at_us = DatumGetTimestampTz(column(slot, KV_WRITTEN_AT)) +
+						 (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	row->stored_hash = store_hash_of(column(slot, KV_HASH));
+	if (row->needs_value)
+		read_value(slot, row);
+}
+
 static void find_row(StoreRows *rows, ApplyRow *row)
 {
-	bool is_null[2];
-
 	rows->keys[0].sk_argument = text_datum(row->partition, row->partition_length);
 	rows->keys[1].sk_argument = text_datum(row->key, row->key_length);
 	index_rescan(rows->scan, rows->keys, lengthof(rows->keys), NULL, 0);
 	row->stored = index_getnext_slot(rows->scan, ForwardScanDirection, rows->found);
+	row->exists = row->stored;
 	if (row->stored)
-	{
-		row->place = rows->found->tts_tid;
-		row->stored_create_revision =
-			(uint64) DatumGetInt64(slot_getattr(rows->found, KV_CREATE_REVISION, &is_null[0]));
-		row->stored_hash = store_hash_of(slot_getattr(rows->found, KV_HASH, &is_null[1]));
-		if (is_null[0] || is_null[1])
-			elog(ERROR, "a row of the store has no revision or no hash");
-	}
+		read_row(rows->found, row);
 	pfree(DatumGetPointer(rows->keys[0].sk_argument));
 	pfree(DatumGetPointer(rows->keys[1].sk_argument));
 }

@@ -23,6 +23,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
@@ -299,18 +300,62 @@ static Request *numbered_request(uint64 session, uint64 number)
 }
 
 /* Gives the outcome to its client; returns whom to wake.  map_lock is held. */
-static int finish_request(Request *request, RequestOutcome outcome, uint64 slot, int64 rows_removed)
+static int finish_request(Request *request, RequestOutcome outcome, const ApplyResult *result)
 {
 	int procno = request->procno;
 	bool moved;
 
 	request->outcome = outcome;
-	request->slot = slot;
-	request->rows_removed = rows_removed;
+	request->slot = result->slot;
+	request->rows_removed = result->rows_removed;
+	request->succeeded = result->succeeded;
 	*shmem_map_entry(request->number) = 0;
 	moved = shmem_request_move(request, REQUEST_NUMBERED, REQUEST_DONE);
 	shmem_request_drop(request, HOLD_APPLY);
 	return moved ? procno : NO_PROC;
+}
+
+/* Large ones through a segment of their own; the request's last holder lets go of it.  False: there is no room. */
+static bool make_details_segment(Request *request, const ApplyResult *result)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool made = false;
+
+	PG_TRY();
+	{
+		dsm_segment *segment = dsm_create(result->details_length, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+
+		if (segment != NULL)
+		{
+			memcpy(dsm_segment_address(segment), result->details, result->details_length);
+			dsm_pin_segment(segment);
+			request->details_segment = dsm_segment_handle(segment);
+			dsm_detach(segment);
+			made = true;
+		}
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return made;
+}
+
+/* Puts what the command's operations did where its client finds it. */
+static RequestOutcome hand_over_details(Request *request, const ApplyResult *result)
+{
+	if (result->details_lost)
+		return OUTCOME_RESULT_LOST;
+	request->details_length = result->details_length;
+	if (result->details_length <= sizeof(request->details))
+	{
+		if (result->details_length > 0)
+			memcpy(request->details, result->details, result->details_length);
+		return OUTCOME_OK;
+	}
+	return make_details_segment(request, result) ? OUTCOME_OK : OUTCOME_RESULT_LOST;
 }
 
 /* First everything is marked done, then the latches are set, outside of the lock. */
@@ -329,7 +374,7 @@ static void publish_results(const ApplyResult *results, int n)
 
 			if (request != NULL)
 				procs[n_procs++] =
-					finish_request(request, OUTCOME_OK, results[i].slot, results[i].rows_removed);
+					finish_request(request, hand_over_details(request, &results[i]), &results[i]);
 		}
 		LWLockRelease(paxos_shared->map_lock);
 	}
@@ -351,7 +396,7 @@ static void publish_lost_results(void)
 		uint64 slot = request == NULL ? 0 : pg_atomic_read_u64(&request->chosen_slot);
 
 		if (slot != 0 && slot <= apply.state.applied)
-			shmem_wake_proc(finish_request(request, OUTCOME_RESULT_LOST, slot, -1));
+			shmem_wake_proc(finish_request(request, OUTCOME_RESULT_LOST, &(ApplyResult){.slot = slot}));
 	}
 	LWLockRelease(shared->map_lock);
 	ConditionVariableBroadcast(&shared->applied_cv);
@@ -384,7 +429,7 @@ static int apply_in_transaction(ApplyEntry *entries, int n, ApplyState *state)
 		state->store_id = paxos_shared->store_id;
 		LWLockRelease(paxos_shared->status_lock);
 	}
-	n_results = apply_fold(entries, n, &apply.config, state, apply.results);
+	n_results = apply_fold(entries, n, &apply.config, state, apply.results, apply.batch_context);
 	store_write_state(state, &apply.config);
 	PopActiveSnapshot();
 	CommitTransactionCommand();

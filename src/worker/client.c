@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "paxos/bytes.h"
 #include "pg_compat.h"
 #include "worker/client.h"
 #include "worker/client_errors.h"
@@ -274,7 +275,8 @@ static void check_outcome(Request *request)
 static bool slot_is_the_result(const struct operation *operations, uint32 n_operations)
 {
 	for (uint32 i = 0; i < n_operations; i++)
-		if (operations[i].kind != OPERATION_PUT)
+		if (operations[i].kind != OPERATION_PUT || operations[i].precondition != PRECONDITION_NONE ||
+			operations[i].branch != BRANCH_ALWAYS)
 			return false;
 	return true;
 }
@@ -289,6 +291,70 @@ static uint32 checked_size(const struct operation *operations, uint32 n_operatio
 								  : errdetail("It has %zu bytes, paxoskv.max_command_size is %d.", size,
 											  paxoskv_max_command_size)));
 	return (uint32) size;
+}
+
+/* Copies what lies in a segment; false: it cannot be had. */
+static bool copy_segment(dsm_handle handle, char *to, uint32 length)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool copied = false;
+
+	PG_TRY();
+	{
+		dsm_segment *segment = dsm_attach(handle);
+
+		if (segment != NULL)
+		{
+			memcpy(to, dsm_segment_address(segment), length);
+			dsm_detach(segment);
+			copied = true;
+		}
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return copied;
+}
+
+/* Copies the details into the caller's memory.  Without them, the caller is told that the command is applied. */
+static void take_details(const Request *request, ClientResult *result)
+{
+	uint32 length = request->details_length;
+	bool taken;
+	char *copy;
+
+	if (length == 0)
+		return;
+	copy = MemoryContextAllocExtended(CurrentMemoryContext, length, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	taken = copy != NULL;
+	if (taken && request->details_segment != DSM_HANDLE_INVALID)
+		taken = copy_segment(request->details_segment, copy, length);
+	else if (taken)
+		memcpy(copy, request->details, length);
+	if (!taken)
+		raise_result_lost(request->session, request->number, request->slot);
+	result->details = copy;
+	result->details_length = length;
+}
+
+bool client_next_detail(const ClientResult *result, uint32 *at, ClientDetail *detail)
+{
+	const uint8 *p = (const uint8 *) result->details + *at;
+
+	if (*at >= result->details_length)
+		return false;
+	detail->kind = p[0];
+	detail->count = get_u64(p + 1);
+	detail->revision = get_u64(p + 9);
+	detail->create_revision = get_u64(p + 17);
+	detail->written_at_us = (int64) get_u64(p + 25);
+	detail->value_length = get_u32(p + 33);
+	detail->value = (const char *) p + CLIENT_DETAIL_BYTES;
+	*at += CLIENT_DETAIL_BYTES + detail->value_length;
+	return true;
 }
 
 ClientResult client_submit(const struct operation *operations, uint32 n_operations)
@@ -319,7 +385,9 @@ ClientResult client_submit(const struct operation *operations, uint32 n_operatio
 		if (request->outcome == OUTCOME_RESULT_LOST && !slot_is_the_result(operations, n_operations))
 			raise_result_lost(request->session, request->number, request->slot);
 		result.revision = request->slot;
-		result.rows_removed = Max(request->rows_removed, 0);
+		result.rows_removed = request->rows_removed;
+		result.succeeded = request->succeeded;
+		take_details(request, &result);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
 	release(0, PointerGetDatum(request));

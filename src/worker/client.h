@@ -26,9 +26,35 @@ typedef enum ReadLevel
 /* What apply says of a command that took effect. */
 typedef struct ClientResult
 {
-	uint64 revision;    /* its slot */
-	int64 rows_removed; /* delete, clear: keys that were there */
+	uint64 revision;     /* its slot */
+	int64 rows_removed;  /* delete, clear: keys that were there */
+	bool succeeded;      /* all its preconditions held */
+	const char *details; /* what each operation that was done did, in their order; palloc'd, NULL if none */
+	uint32 details_length;
 } ClientResult;
+
+/*
+ * A detail, little-endian: 1 kind of operation, 8 count (delete, clear: keys removed; get: 1 if the key is there),
+ * 8 revision, 8 create revision, 8 written at (microseconds since 1970), 4 length of the value, the value: those
+ * of a get that found its key, else zero.  Only commands with gets or branches have details.
+ */
+#define CLIENT_DETAIL_BYTES 37
+/* All details of a command, at most; beyond that they are not handed over. */
+#define CLIENT_DETAILS_MAX (64u << 20)
+
+typedef struct ClientDetail
+{
+	uint8 kind;
+	uint64 count;
+	uint64 revision;
+	uint64 create_revision;
+	int64 written_at_us;
+	const char *value;
+	uint32 value_length;
+} ClientDetail;
+
+/* Takes the next detail; false: there is none.  *at counts bytes, from 0. */
+extern bool client_next_detail(const ClientResult *result, uint32 *at, ClientDetail *detail);
 
 /*
  * Submits one command and waits until this node has applied it.  The operations have been checked.

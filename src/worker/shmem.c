@@ -278,6 +278,9 @@ Request *shmem_request_allocate(uint32 length, ConditionVariable **full)
 	request->admission = ADMIT;
 	request->slot = 0;
 	request->rows_removed = 0;
+	request->succeeded = false;
+	request->details_length = 0;
+	request->details_segment = DSM_HANDLE_INVALID;
 	return request;
 }
 
@@ -313,6 +316,9 @@ void shmem_request_drop(Request *request, uint32 hold)
 	if (request->arena_pages > 0)
 		arena_give_back(request->arena_page, request->arena_pages);
 	request->arena_pages = 0;
+	if (request->details_segment != DSM_HANDLE_INVALID)
+		dsm_unpin_segment(request->details_segment);
+	request->details_segment = DSM_HANDLE_INVALID;
 	pg_atomic_write_u32(&request->state, REQUEST_FREE);
 	SpinLockAcquire(&shared->queue_lock);
 	request->next = shared->free_head;

@@ -20,6 +20,7 @@
 
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
+#include "storage/dsm.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
@@ -27,6 +28,7 @@
 
 /* Commands up to this size lie in their request, larger ones in the arena. */
 #define REQUEST_INLINE_BYTES 960
+#define REQUEST_INLINE_DETAILS 256
 #define ARENA_PAGE_BYTES 8192
 #define NO_REQUEST UINT32_MAX
 #define NO_PROC (-1)
@@ -103,11 +105,15 @@ typedef struct Request
 	Admission admission;
 	uint64 slot;
 	int64 rows_removed;
-	uint64 log_total; /* REQUEST_LOG: the entry's length */
+	bool succeeded;             /* a command's preconditions held */
+	uint32 details_length;      /* what its operations did: in "details", or in a segment if there is one */
+	dsm_handle details_segment; /* pinned; DSM_HANDLE_INVALID: none */
+	uint64 log_total;           /* REQUEST_LOG: the entry's length */
 	uint64 log_epoch;
 	struct paxos_ballot log_ballot;
 
 	uint64 data[REQUEST_INLINE_BYTES / sizeof(uint64)];
+	char details[REQUEST_INLINE_DETAILS];
 } Request;
 
 /* What the apply worker knows of the database; written by it under status_lock. */

@@ -186,10 +186,10 @@ static void test_unknown(void)
 	expect_byte(1, ENTRY_STOP_SIGN, DECODE_UNKNOWN, "a stop sign");
 	expect_byte(1, ENTRY_FENCE, DECODE_UNKNOWN, "a fence");
 	expect_byte(OP_START + 4, 0, DECODE_UNKNOWN, "operation kind 0");
-	expect_byte(OP_START + 4, 5, DECODE_UNKNOWN, "operation kind 5");
+	expect_byte(OP_START + 4, 7, DECODE_UNKNOWN, "operation kind 7");
 	expect_byte(OP_START + 5, 2, DECODE_UNKNOWN, "value kind 2");
-	expect_byte(OP_START + 6, 1, DECODE_UNKNOWN, "precondition 1");
-	expect_byte(OP_START + 7, 1, DECODE_UNKNOWN, "branch 1");
+	expect_byte(OP_START + 6, 6, DECODE_UNKNOWN, "precondition 6");
+	expect_byte(OP_START + 7, 3, DECODE_UNKNOWN, "branch 3");
 }
 
 static void test_malformed(void)
