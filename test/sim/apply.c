@@ -250,6 +250,22 @@ void database_init(struct database *database)
 		database->unflushed[i] = calloc(1, sizeof(struct table));
 }
 
+void database_clear(struct database *database)
+{
+	memset(&database->table, 0, sizeof(database->table));
+	memset(&database->flushed, 0, sizeof(database->flushed));
+	database->n_unflushed = 0;
+}
+
+void database_copy(struct database *to, const struct database *from)
+{
+	to->table = from->table;
+	to->flushed = from->flushed;
+	to->n_unflushed = from->n_unflushed;
+	for (uint32_t i = 0; i < from->n_unflushed; i++)
+		*to->unflushed[i] = *from->unflushed[i];
+}
+
 void database_free(struct database *database)
 {
 	for (uint32_t i = 0; i < SIM_COMMITS; i++)

@@ -200,11 +200,6 @@ static void read_table(struct world *w, struct node *n, struct request *request)
 
 /* ---------------------------------------------------------------- clients */
 
-static bool is_up(const struct node *n)
-{
-	return n->state == NODE_FORMING || n->state == NODE_RUNNING;
-}
-
 static void submit(struct world *w, struct client *c)
 {
 	struct node *n = &w->nodes[c->node];
@@ -245,12 +240,12 @@ void client_event(struct world *w, uint32_t id)
 
 	if (c->request != NULL || w->phase >= PHASE_CONVERGE)
 		return;
-	if (rng_chance(&c->rng, c->unlucky ? 500 : 100) || !is_up(&w->nodes[c->node]))
+	if (rng_chance(&c->rng, c->unlucky ? 500 : 100) || !node_serves(&w->nodes[c->node]))
 	{
 		c->node = 1 + (uint32_t) rng_below(&c->rng, w->config.n_nodes);
 		c->local_life = 0;
 	}
-	if (!is_up(&w->nodes[c->node]))
+	if (!node_serves(&w->nodes[c->node]))
 	{
 		world_schedule(w, rng_between(&c->rng, 5 * SIM_MS, 50 * SIM_MS),
 					   (struct event){.kind = EVENT_CLIENT, .a = id});

@@ -601,7 +601,7 @@ void disk_init(struct disk *d, uint32_t node, uint64_t seed, struct trace *trace
 	set_name(&d->synced, directory, root);
 }
 
-void disk_free(struct disk *d)
+static void free_inodes(struct disk *d)
 {
 	while (d->inodes != NULL)
 	{
@@ -610,4 +610,84 @@ void disk_free(struct disk *d)
 		free_inode(d->inodes);
 		d->inodes = next;
 	}
+}
+
+void disk_wipe(struct disk *d)
+{
+	char path[DISK_PATH];
+	struct inode *root;
+
+	strcpy(path, d->synced.names[0].path); /* the root is never renamed or removed */
+	free_inodes(d);
+	d->n_changes = 0;
+	d->current.n = d->synced.n = 0;
+	memset(d->handles, 0, sizeof(d->handles));
+	root = new_inode(d, true);
+	set_name(&d->current, path, root);
+	set_name(&d->synced, path, root);
+}
+
+static uint8_t *duplicate(const uint8_t *bytes, uint64_t size)
+{
+	uint8_t *copy = size == 0 ? NULL : malloc(size);
+
+	if (copy != NULL)
+		memcpy(copy, bytes, size);
+	return copy;
+}
+
+/* The copy of an inode stands where the original stands in its list. */
+static struct inode *counterpart(const struct disk *to, const struct disk *from, const struct inode *inode)
+{
+	struct inode *copy = to->inodes;
+
+	for (const struct inode *i = from->inodes; i != NULL; i = i->next, copy = copy->next)
+		if (i == inode)
+			return copy;
+	return NULL;
+}
+
+static void copy_names(struct disk *to, struct disk_names *names, const struct disk *from,
+					   const struct disk_names *original)
+{
+	names->n = original->n;
+	for (uint32_t i = 0; i < names->n; i++)
+	{
+		names->names[i] = original->names[i];
+		names->names[i].inode = counterpart(to, from, original->names[i].inode);
+	}
+}
+
+void disk_copy(struct disk *to, const struct disk *from)
+{
+	struct inode **link = &to->inodes;
+
+	free_inodes(to);
+	for (const struct inode *i = from->inodes; i != NULL; i = i->next)
+	{
+		struct inode *copy = malloc(sizeof(*copy));
+
+		*copy = *i;
+		copy->current = duplicate(i->current, i->capacity);
+		copy->synced = duplicate(i->synced, i->capacity);
+		copy->sectors = duplicate(i->sectors, i->capacity / DISK_SECTOR);
+		copy->next = NULL;
+		*link = copy;
+		link = &copy->next;
+	}
+	copy_names(to, &to->current, from, &from->current);
+	copy_names(to, &to->synced, from, &from->synced);
+	to->n_changes = from->n_changes;
+	for (uint32_t i = 0; i < from->n_changes; i++)
+	{
+		to->changes[i] = from->changes[i];
+		to->changes[i].inode = counterpart(to, from, from->changes[i].inode);
+	}
+	to->full = from->full;
+	disk_end_life(to, true);
+}
+
+void disk_free(struct disk *d)
+{
+	free_inodes(d);
 }

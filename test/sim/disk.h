@@ -82,6 +82,12 @@ struct disk
 void disk_init(struct disk *d, uint32_t node, uint64_t seed, struct trace *trace, const char *directory);
 void disk_free(struct disk *d);
 
+/* Nothing is left but the directory that was there from the beginning. */
+void disk_wipe(struct disk *d);
+
+/* "to" becomes what "from" would be after a power loss now; both were made by disk_init(). */
+void disk_copy(struct disk *to, const struct disk *from);
+
 /* The process is gone; with the machine (power) or alone.  Ready for the next life. */
 void disk_end_life(struct disk *d, bool power);
 

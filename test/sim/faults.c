@@ -192,19 +192,26 @@ static void fill_disk(struct world *w, struct node *n)
 	world_schedule(w, duration(w, 8), (struct event){.kind = EVENT_FULL_ENDS, .node = n->id});
 }
 
+uint32_t faults_impaired(const struct world *w, const struct node *n)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+		count += i != n->id &&
+				 (((w->rotten >> i) & 1) != 0 || world_lost(w, i) || (w->nodes[i].wiped && !w->formed));
+	return count;
+}
+
 /*
  * None before the cluster has formed (F2), and mostly at most a minority at a time, which D7 survives.  Where
  * more rots, the cluster may have to stop, and still must not lose anything in silence.
  */
 static void rot(struct world *w, struct node *n)
 {
-	uint32_t rotten = 0;
 	uint32_t most = w->config.rot_anywhere ? w->config.n_nodes : (w->config.n_nodes - 1) / 2;
 
-	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
-		rotten += (w->rotten >> i) & 1;
-	if (n->config.n_members == 0 || n->state == NODE_BROKEN || (w->rotten & (1u << n->id)) != 0 ||
-		rotten >= most)
+	if (n->config.n_members == 0 || world_lost(w, n->id) || (w->rotten & (1u << n->id)) != 0 ||
+		faults_impaired(w, n) >= most)
 		return;
 	if (w->config.rot_anywhere)
 		node_settle(w, n);
@@ -216,6 +223,16 @@ static void rot(struct world *w, struct node *n)
 		node_die(w, n, rng_chance(&w->fault_rng, 500));
 	if (disk_rot(&n->disk, &w->fault_rng))
 		w->rotten |= 1u << n->id;
+}
+
+/* At most a minority of the logs that there were, or all but one where the cluster may have to stop. */
+static void wipe(struct world *w, struct node *n)
+{
+	uint32_t most = w->config.rot_anywhere ? w->config.n_nodes - 1 : (w->config.n_nodes - 1) / 2;
+	bool database_too = rng_chance(&w->fault_rng, 700);
+
+	if (faults_impaired(w, n) < most && !n->copy && !n->fenced && n->state != NODE_BROKEN)
+		copies_wipe(w, n, database_too);
 }
 
 /* On several nodes at once, all down together. */
@@ -274,11 +291,10 @@ static void lose_power_everywhere(struct world *w)
 /* ---------------------------------------------------------------- one fault */
 
 static const char *const fault_names[FAULTS] = {
-	"power loss",    "process dies",  "all lose power", "partition",
-	"isolation",     "one-way link",  "reset",          "slow network",
-	"freeze",        "slow disk",     "disk full",      "write or sync fails",
-	"bits flip",     "apply stalls",  "partial shape",  "slow links",
-	"a clock jumps", "flapping link", "random graph",   "one at the leader"};
+	"power loss",   "process dies", "all lose power", "partition",  "isolation",        "one-way link",
+	"reset",        "slow network", "freeze",         "slow disk",  "disk full",        "write or sync fails",
+	"bits flip",    "apply stalls", "partial shape",  "slow links", "a clock jumps",    "flapping link",
+	"random graph", "wiped",        "restored",       "cloned",     "one at the leader"};
 
 static void inflict(struct world *w, enum fault fault, struct node *n)
 {
@@ -342,6 +358,15 @@ static void inflict(struct world *w, enum fault fault, struct node *n)
 			break;
 		case FAULT_GRAPH:
 			random_graph(w);
+			break;
+		case FAULT_WIPE:
+			wipe(w, n);
+			break;
+		case FAULT_RESTORE:
+			copies_restore(w, n);
+			break;
+		case FAULT_CLONE:
+			copies_clone(w, n);
 			break;
 		default:
 			shape(w, (enum final_shape) rng_between(&w->fault_rng, FINAL_QUORUM_LOSS, FINAL_CHAINED));
@@ -436,6 +461,9 @@ void faults_init(struct world *w)
 void faults_stop(struct world *w)
 {
 	w->kill_source = false;
+	copies_end(w);
+	if (!w->formed)
+		world_schedule(w, 500 * SIM_MS, (struct event){.kind = EVENT_ADMIN});
 	net_heal_all(w, true);
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
 	{

@@ -21,7 +21,7 @@ static const struct node *ready_leader(const struct world *w)
 		if (n->state != NODE_RUNNING)
 			continue;
 		status = status_of(n);
-		if (status.role == PAXOS_LEADER && status.leader_id == n->id && status.quorum)
+		if (status.role == PAXOS_LEADER && status.leader_id == n->node_id && status.quorum)
 			return n;
 	}
 	return NULL;
@@ -70,7 +70,7 @@ static void check_healed(struct world *w)
 	{
 		const struct node *n = &w->nodes[i];
 
-		if (n->state == NODE_BROKEN)
+		if (world_lost(w, i))
 			continue;
 		if (n->state != NODE_RUNNING)
 			world_fail(w, "L1", "n%u does not run", i);
@@ -87,7 +87,7 @@ static void check_steady(struct world *w)
 	if (!w->config.tight_apply && count_elections(w) != w->elections)
 		world_fail(w, "L2", "elections go on: %u more", (unsigned) (count_elections(w) - w->elections));
 	for (uint32_t i = 0; i < w->config.n_clients; i++)
-		if (w->clients[i].ok_in_phase == 0 && w->nodes[w->clients[i].node].state != NODE_BROKEN)
+		if (w->clients[i].ok_in_phase == 0 && !world_lost(w, w->clients[i].node))
 			world_fail(w, "L1", "client %u at n%u got no answer", i, w->clients[i].node);
 }
 
@@ -104,7 +104,7 @@ static void check_converged(struct world *w)
 	{
 		const struct node *n = &w->nodes[i];
 
-		if (n->state == NODE_BROKEN)
+		if (world_lost(w, i))
 			continue;
 		if (n->database.table.applied != oracle_chosen(w))
 			world_fail(w, "L4", "n%u has applied %u, chosen is %u", i, (unsigned) n->database.table.applied,

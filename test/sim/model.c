@@ -34,8 +34,9 @@ static uint64_t get(const uint8_t *p, int n)
 
 static bool is_member(const struct world *w, uint64_t node_id, const uint8_t *store_id)
 {
-	return node_id >= 1 && node_id <= w->config.n_nodes &&
-		   memcmp(w->nodes[node_id].log_state.store_id.bytes, store_id, 16) == 0;
+	int place = config_find(&w->members, (uint32_t) node_id);
+
+	return place >= 0 && memcmp(w->members.members[place].store_id.bytes, store_id, 16) == 0;
 }
 
 static void open_session(struct world *w, struct model *m, uint64_t slot, const uint8_t *body)

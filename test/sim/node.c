@@ -120,6 +120,20 @@ static void on_unrecoverable(struct world *w, struct node *n, uint64_t slot)
 	w->stopped_safely = true;
 }
 
+/* X1: its worker stays, to be seen sending nothing. */
+static void on_fenced(struct world *w, struct node *n)
+{
+	bool twice = n->copy;
+
+	for (uint32_t i = 1; i <= w->n_machines; i++)
+		twice |= w->nodes[i].copy && w->nodes[i].node_id == n->node_id;
+	TRACE(&w->trace, "n%u fences itself", n->id);
+	if (!twice)
+		world_fail(w, "X1", "n%u fences itself, and it does not run twice", n->id);
+	n->fenced = true;
+	w->n_fenced++;
+}
+
 static bool drain_events(struct world *w, struct node *n)
 {
 	struct paxos_event event;
@@ -149,7 +163,8 @@ static bool drain_events(struct world *w, struct node *n)
 				on_role(w, n);
 				break;
 			case PAXOS_EVENT_FENCED:
-				world_fail(w, "X1", "n%u fences itself, and nobody runs twice", n->id);
+				on_fenced(w, n);
+				break;
 			case PAXOS_EVENT_UNRECOVERABLE:
 				on_unrecoverable(w, n, event.slot);
 				break;
@@ -168,12 +183,12 @@ static void pull_messages(struct world *w, struct node *n)
 		plog_release_reads(n->log);
 		if (!paxos_next_message(n->core, &message) || ended(n))
 			break;
-		if (message.from != n->id || message.to == n->id || message.to == 0 ||
+		if (message.from != n->node_id || message.to == n->node_id || message.to == 0 ||
 			message.to > w->config.n_nodes || message.run != n->log_state.run)
 			world_fail(w, "message", "n%u makes a message from n%u to n%u of run %u", n->id, message.from,
 					   message.to, (unsigned) message.run);
 		oracle_message(w, n, &message);
-		net_send_message(w, &message);
+		net_send_message(w, n->id, &message);
 	}
 }
 
@@ -185,6 +200,8 @@ static void schedule_tick(struct world *w, struct node *n)
 
 	if (delay > 10000 * SIM_MS)
 		delay = 10000 * SIM_MS;
+	if (n->fenced)
+		delay = 50 * SIM_MS; /* there is nothing that it would have to do */
 	if (n->tick_at > w->now && n->tick_at <= w->now + delay)
 		return;
 	n->tick_at = w->now + delay;
@@ -224,7 +241,7 @@ void node_pump(struct world *w, struct node *n)
 		return;
 	schedule_sync(w, n);
 	schedule_tick(w, n);
-	if (n->n_ring > 0 && !n->drain_scheduled)
+	if (n->n_ring > 0 && !n->drain_scheduled && !n->fenced)
 	{
 		n->drain_scheduled = true;
 		schedule(w, n, EVENT_DRAIN, rng_between(&w->rng, 10, 500), 0);
@@ -241,15 +258,36 @@ static void before_input(struct world *w, struct node *n)
 
 /* ---------------------------------------------------------------- formation */
 
+/* F1, F2: there is one cluster, and only whom it began with has a part in it. */
+static void join_cluster(struct world *w, struct node *n, const struct paxos_config *config)
+{
+	struct paxos_id first;
+	struct paxos_id hash = config_hash(config);
+	int place = config_find(config, n->node_id);
+
+	if (!w->formed)
+		w->members = *config;
+	w->formed = true;
+	first = config_hash(&w->members);
+	if (memcmp(&first, &hash, sizeof(hash)) != 0)
+		world_fail(w, "F2", "n%u activates another cluster than the one there is", n->id);
+	if (place < 0 ||
+		memcmp(&config->members[place].store_id, &n->log_state.store_id, sizeof(struct paxos_id)) != 0)
+		world_fail(w, "F1", "n%u takes part with a store that is not the configuration's", n->id);
+	n->config = *config;
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+		w->network.met[n->id][i].run_heard = 0;
+}
+
 static void make_core(struct world *w, struct node *n, const struct paxos_config *config)
 {
 	struct paxos_host host = {n, host_read_entry, host_assert_failed};
 	struct paxos_durable_state state = n->log_state.paxos;
 	struct paxos_options options = {
-		.node_id = n->id,
+		.node_id = n->node_id,
 		.priority = n->priority,
 		.run = n->log_state.run,
-		.nonce = rng_next(&w->rng),
+		.nonce = n->nonce,
 		.seed = rng_next(&w->rng),
 		.election_timeout_ms = w->config.election_timeout_ms,
 		.heartbeat_interval_ms = w->config.heartbeat_ms,
@@ -257,7 +295,7 @@ static void make_core(struct world *w, struct node *n, const struct paxos_config
 		.unapplied_bytes_max = w->config.unapplied_bytes_max,
 	};
 
-	n->config = *config;
+	join_cluster(w, n, config);
 	state.applied = n->database.table.applied;
 	if (!state.damage.damaged && state.applied > state.end)
 		world_fail(w, "D3", "n%u: applied %u is beyond the log's end %u", n->id, (unsigned) state.applied,
@@ -270,7 +308,7 @@ static void make_core(struct world *w, struct node *n, const struct paxos_config
 		  options.run, TRACE_BALLOT(state.promise), TRACE_BALLOT(state.accepted), state.end, state.applied,
 		  state.damage.damaged);
 	for (uint32_t peer = 1; peer <= w->config.n_nodes; peer++)
-		if (peer != n->id && net_connected(w, n->id, peer))
+		if (peer != n->node_id && net_connected(w, n->id, peer))
 		{
 			paxos_connected(n->core, peer);
 			node_drain_writes(w, n);
@@ -302,10 +340,10 @@ static void formation_step(struct world *w, struct node *n)
 		}
 		formation_durable(&n->formation);
 	}
-	if (n->formation.state == FORMATION_OUTSIDER)
+	if (n->formation.state == FORMATION_OUTSIDER && !n->wiped)
 		world_fail(w, "F1", "n%u finds itself an outsider, and its store was never lost", n->id);
 	while (!ended(n) && formation_next_message(&n->formation, &message))
-		net_send_formation(w, &message);
+		net_send_formation(w, n->id, &message);
 	config = formation_activated(&n->formation);
 	if (n->state == NODE_FORMING && config != NULL)
 		make_core(w, n, config);
@@ -314,7 +352,7 @@ static void formation_step(struct world *w, struct node *n)
 static void begin_formation(struct world *w, struct node *n)
 {
 	struct formation_options options = {
-		.node_id = n->id,
+		.node_id = n->node_id,
 		.store_id = n->log_state.store_id,
 		.cluster_name = "sim",
 		.n_peers = w->config.n_nodes,
@@ -342,7 +380,7 @@ void node_init(struct world *w, uint32_t id)
 {
 	struct node *n = &w->nodes[id];
 
-	n->id = id;
+	n->id = n->node_id = id;
 	n->clock_offset_ms = (int64_t) rng_between(&w->rng, 1000, 100000000);
 	n->clock_rate = (uint32_t) rng_between(&w->rng, 970, 1030);
 	if (w->config.priorities)
@@ -384,13 +422,32 @@ void node_die(struct world *w, struct node *n, bool power)
 	ring_node_died(w, n);
 	if (power || rng_chance(&w->rng, 300))
 		database_crash(w, n);
-	n->state = NODE_DOWN;
+	n->state = n->copy || n->fenced ? NODE_BROKEN : NODE_DOWN;
 	n->life++;
 	n->frozen_until = 0;
 	net_node_died(w, n->id, power);
+	net_forget(w, n->id);
 	if (w->phase > PHASE_PARTIAL)
 		delay = 20 * SIM_MS;
-	world_schedule(w, delay, (struct event){.kind = EVENT_START, .node = n->id});
+	if (n->state == NODE_DOWN)
+		world_schedule(w, delay, (struct event){.kind = EVENT_START, .node = n->id});
+	/* It may have been what knew of a copy that it is one. */
+	if (n->state == NODE_DOWN && w->n_copies > 0)
+		copies_end(w);
+}
+
+void node_out(struct world *w, struct node *n)
+{
+	if (n->state != NODE_BROKEN)
+		TRACE(&w->trace, "n%u is taken out for good", n->id);
+	node_die(w, n, true);
+	n->state = NODE_BROKEN;
+}
+
+bool node_serves(const struct node *n)
+{
+	return !n->fenced && ((n->state == NODE_FORMING && n->formation.state != FORMATION_OUTSIDER) ||
+						  n->state == NODE_RUNNING);
 }
 
 /* Damage that nothing here can heal (XX001). */
@@ -443,7 +500,7 @@ static void open_failed(struct world *w, struct node *n, enum plog_code code, co
 		world_fail(w, "log", "n%u: recovery fails, code %u: %s", n->id, code, error->message);
 }
 
-static void new_life(struct node *n)
+static void new_life(struct world *w, struct node *n)
 {
 	n->dying = false;
 	n->tick_at = 0;
@@ -452,6 +509,7 @@ static void new_life(struct node *n)
 	n->apply_scheduled = n->drain_scheduled = n->apply_stalled = false;
 	n->no_space = n->overdue = false;
 	n->chosen = n->session = 0;
+	n->nonce = rng_next(&w->rng);
 	n->followed = (struct paxos_ballot){0, 0, 0};
 	n->n_ring = n->n_numbered = n->numbered_capacity = n->n_reads = 0;
 }
@@ -471,7 +529,7 @@ void node_start(struct world *w, struct node *n)
 		return;
 	}
 	n->life++;
-	new_life(n);
+	new_life(w, n);
 	n->state = NODE_FORMING;
 	TRACE(&w->trace, "n%u starts, life %u", n->id, n->life);
 	if (w->phase == PHASE_CHAOS && w->now > 0 && rng_chance(&w->rng, w->config.crash_in_call / 4))
@@ -607,7 +665,7 @@ static void on_drain(struct world *w, struct node *n)
 		return;
 	}
 	before_input(w, n);
-	if (!ended(n))
+	if (!ended(n) && !n->fenced)
 		ring_drain(w, n);
 	node_pump(w, n);
 }
@@ -617,6 +675,22 @@ static void on_abandon(struct world *w, struct node *n, const struct request *re
 	before_input(w, n);
 	if (!request->resolved)
 		paxos_abandon(n->core, request->number);
+	node_pump(w, n);
+}
+
+/* A peer's transport refuses this run, and tells it why. */
+static void on_fence(struct world *w, struct node *n, const struct event *event)
+{
+	struct paxos_message message = {.type = PAXOS_FENCE,
+									.from = w->nodes[event->a].node_id,
+									.to = n->node_id,
+									.epoch = n->config.epoch,
+									.run = event->c,
+									.named_run = event->b};
+
+	before_input(w, n);
+	if (!ended(n) && !paxos_recv(n->core, &message))
+		world_fail(w, "validation", "n%u refuses a fence of n%u", n->id, (unsigned) event->a);
 	node_pump(w, n);
 }
 
@@ -644,6 +718,9 @@ static void dispatch_running(struct world *w, struct node *n, const struct event
 			before_input(w, n);
 			if (!ended(n))
 				apply_run(w, n);
+			break;
+		case EVENT_FENCE:
+			on_fence(w, n, event);
 			break;
 		case EVENT_ABANDON:
 			on_abandon(w, n, w->requests[event->a - 1]);
@@ -704,6 +781,8 @@ void node_receive(struct world *w, struct node *n, const struct packet *packet)
 			TRACE(&w->trace, "n%u < n%u %s ballot %b slot %u", n->id, packet->from,
 				  TRACE_STRING(message_name(packet->message.type)), TRACE_BALLOT(packet->message.ballot),
 				  packet->message.slot);
+		if (packet->message.run > w->network.met[n->id][packet->message.from].run_heard)
+			w->network.met[n->id][packet->message.from].run_heard = packet->message.run;
 		if (!ended(n) && !paxos_recv(n->core, &packet->message))
 			world_fail(w, "validation", "n%u refuses an honest %s of n%u as impossible", n->id,
 					   message_name(packet->message.type), packet->from);

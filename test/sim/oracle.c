@@ -27,15 +27,64 @@ static void forget_pending(struct witness *witness)
 	witness->n_pending = 0;
 }
 
+static void free_witness(struct witness *witness)
+{
+	forget_pending(witness);
+	free(witness->pending);
+	image_free(&witness->taken);
+	image_free(&witness->durable);
+}
+
+static void copy_witness(struct witness *to, const struct witness *from)
+{
+	memset(to, 0, sizeof(*to));
+	image_copy(&to->taken, &from->taken);
+	image_copy(&to->durable, &from->durable);
+	to->n_pending = to->pending_capacity = from->n_pending;
+	to->pending = calloc(from->n_pending + 1, sizeof(*to->pending));
+	for (uint32_t i = 0; i < from->n_pending; i++)
+	{
+		struct pending *pending = &to->pending[i];
+
+		*pending = from->pending[i];
+		if (pending->n == 0)
+			continue;
+		pending->ids = malloc(pending->n * sizeof(*pending->ids));
+		memcpy(pending->ids, from->pending[i].ids, pending->n * sizeof(*pending->ids));
+	}
+}
+
+/* What it held before stays counted: it was durable then. */
+void oracle_wiped(struct world *w, const struct node *n)
+{
+	free_witness(&w->oracle->witnesses[n->id]);
+	memset(&w->oracle->witnesses[n->id], 0, sizeof(struct witness));
+}
+
+struct witness *oracle_backup(struct world *w, const struct node *n)
+{
+	struct witness *backup = malloc(sizeof(*backup));
+
+	copy_witness(backup, &w->oracle->witnesses[n->id]);
+	return backup;
+}
+
+void oracle_restored(struct world *w, const struct node *n, const struct witness *backup)
+{
+	free_witness(&w->oracle->witnesses[n->id]);
+	copy_witness(&w->oracle->witnesses[n->id], backup);
+}
+
+void oracle_free_backup(struct witness *backup)
+{
+	free_witness(backup);
+	free(backup);
+}
+
 void oracle_free(struct oracle *o)
 {
-	for (uint32_t i = 0; i <= SIM_NODES; i++)
-	{
-		forget_pending(&o->witnesses[i]);
-		free(o->witnesses[i].pending);
-		image_free(&o->witnesses[i].taken);
-		image_free(&o->witnesses[i].durable);
-	}
+	for (uint32_t i = 0; i <= SIM_MACHINES; i++)
+		free_witness(&o->witnesses[i]);
 	for (uint32_t i = 0; i < o->n_ballots; i++)
 	{
 		free(o->ballots[i]->log.ids);
@@ -73,7 +122,7 @@ uint32_t oracle_undamaged(const struct world *w)
 	uint32_t n = 0;
 
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
-		n += w->nodes[i].state != NODE_BROKEN && !oracle_damaged(w, i);
+		n += !world_lost(w, i) && !oracle_damaged(w, i);
 	return n;
 }
 
@@ -83,7 +132,7 @@ bool oracle_recoverable(const struct world *w)
 		return true;
 	/* D8: all voters answer, and no bad copy is of something that was surely synced. */
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
-		if (w->nodes[i].state == NODE_BROKEN || (oracle_damaged(w, i) && !oracle_doubtful(w, i)))
+		if (world_lost(w, i) || (oracle_damaged(w, i) && !oracle_doubtful(w, i)))
 			return false;
 	return true;
 }
@@ -137,7 +186,7 @@ static void take_ballot(struct world *w, const struct node *n, struct paxos_ball
 
 static void check_owner(struct world *w, const struct node *n, struct paxos_ballot ballot, const char *what)
 {
-	if (ballot.node_id != n->id || oracle_ballot(w, ballot)->owner_run != n->log_state.run)
+	if (ballot.node_id != n->node_id || oracle_ballot(w, ballot)->owner_run != n->log_state.run)
 		world_fail(w, "S3", "n%u sends %s at ballot %u.%u, which it did not take in this run", n->id, what,
 				   (unsigned) ballot.round, ballot.node_id);
 }
@@ -213,7 +262,8 @@ void oracle_count(struct world *w, const struct node *n)
 	struct ballot_record *record;
 	uint64_t through;
 
-	if (image->damaged || image->accepted.round == 0)
+	/* A copy held all this before, under its first run; it must add nothing (X1). */
+	if (image->damaged || image->accepted.round == 0 || n->copy)
 		return;
 	record = oracle_ballot(w, image->accepted);
 	if (image->end > record->through[n->id])
@@ -248,7 +298,7 @@ static void check_installed(struct world *w, const struct node *n, const struct 
 
 	for (uint64_t slot = 1; slot <= image->end; slot++)
 		oracle_put(w, record, slot, slots_get(&image->log, slot), n);
-	if (image->accepted.node_id == n->id && !record->established)
+	if (image->accepted.node_id == n->node_id && !record->established)
 	{
 		check_owner(w, n, image->accepted, "itself a log");
 		establish(w, record);
@@ -261,6 +311,8 @@ void oracle_written(struct world *w, struct node *n, const struct paxos_write *w
 	struct pending pending = copy_write(w, write);
 	const char *wrong;
 
+	if (n->fenced)
+		world_fail(w, "X1", "n%u is fenced and writes", n->id);
 	if (witness->n_pending == witness->pending_capacity)
 	{
 		witness->pending_capacity = witness->pending_capacity == 0 ? 16 : witness->pending_capacity * 2;
@@ -270,7 +322,7 @@ void oracle_written(struct world *w, struct node *n, const struct paxos_write *w
 	wrong = image_apply(&witness->taken, &pending, pending.n);
 	if (wrong != NULL)
 		world_fail(w, "write", "n%u: %s", n->id, wrong);
-	if (write->type == PAXOS_WRITE_PROMISE && write->ballot.node_id == n->id)
+	if (write->type == PAXOS_WRITE_PROMISE && write->ballot.node_id == n->node_id)
 		take_ballot(w, n, write->ballot);
 	if (write->type == PAXOS_WRITE_INSTALL)
 		check_installed(w, n, &witness->taken);
@@ -405,8 +457,29 @@ static void check_followed(struct world *w, struct node *n, const struct paxos_m
 	n->followed = m->followed;
 }
 
+/* X1: only of a node that runs twice. */
+static void check_fence(struct world *w, const struct node *n, const struct paxos_message *m)
+{
+	for (uint32_t i = 1; i <= w->n_machines; i++)
+		if (w->nodes[i].copy && w->nodes[i].node_id == m->to)
+			return;
+	world_fail(w, "X1", "n%u fences n%u, which does not run twice", n->id, m->to);
+}
+
+/* F1, S14, X1: who may speak at all. */
+static void check_sender(struct world *w, const struct node *n)
+{
+	const struct paxos_member *member = &w->members.members[config_find(&w->members, n->node_id)];
+
+	if (n->fenced)
+		world_fail(w, "X1", "n%u is fenced and sends", n->id);
+	if (memcmp(&member->store_id, &n->log_state.store_id, sizeof(member->store_id)) != 0)
+		world_fail(w, "S14", "n%u sends, and its store is none of the configuration's", n->id);
+}
+
 void oracle_message(struct world *w, struct node *n, const struct paxos_message *m)
 {
+	check_sender(w, n);
 	if (m->chosen > w->oracle->chosen_through)
 		world_fail(w, "S7", "n%u says in %s that %u is chosen; it is through %u", n->id,
 				   message_name(m->type), (unsigned) m->chosen, (unsigned) w->oracle->chosen_through);
@@ -440,7 +513,8 @@ void oracle_message(struct world *w, struct node *n, const struct paxos_message 
 						   (unsigned) w->oracle->chosen_through);
 			break;
 		case PAXOS_FENCE:
-			world_fail(w, "X1", "n%u fences n%u, and nobody runs twice", n->id, m->to);
+			check_fence(w, n, m);
+			break;
 		default:
 			break;
 	}

@@ -81,7 +81,7 @@ struct oracle
 	uint32_t n_ballots;
 	uint32_t last_ballot;
 
-	struct witness witnesses[SIM_NODES + 1];
+	struct witness witnesses[SIM_MACHINES + 1]; /* by machine */
 	struct slots chosen;
 	struct slots chosen_at; /* the lowest ballot it was chosen at: index in ballots, and one */
 	uint64_t chosen_through;

@@ -49,6 +49,9 @@ struct totals
 	uint64_t damaged;
 	uint64_t doubtful;
 	uint64_t of_all;
+	uint64_t wiped;
+	uint64_t copies;
+	uint64_t fenced;
 };
 
 static void run_share(uint64_t from, uint64_t count, uint32_t job, uint32_t jobs, int out)
@@ -68,6 +71,9 @@ static void run_share(uint64_t from, uint64_t count, uint32_t job, uint32_t jobs
 		totals.damaged += w->n_damaged;
 		totals.doubtful += w->n_doubtful;
 		totals.of_all += w->n_of_all;
+		totals.wiped += w->n_wiped;
+		totals.copies += w->n_copies;
+		totals.fenced += w->n_fenced;
 		world_free(w);
 	}
 	if (write(out, &totals, sizeof(totals)) != sizeof(totals))
@@ -136,6 +142,9 @@ static int run_batch(uint64_t from, uint64_t count, uint32_t jobs)
 		sum.damaged += one.damaged;
 		sum.doubtful += one.doubtful;
 		sum.of_all += one.of_all;
+		sum.wiped += one.wiped;
+		sum.copies += one.copies;
+		sum.fenced += one.fenced;
 	}
 	took = seconds() - began;
 	printf("%" PRIu64 " seeds passed in %.1f s (%.0f a minute): %" PRIu64 " events, %" PRIu64
@@ -144,6 +153,8 @@ static int run_batch(uint64_t from, uint64_t count, uint32_t jobs)
 	printf("%" PRIu64 " recoveries found damage, %" PRIu64 " of them only doubt; %" PRIu64
 		   " chunks of doubtful logs adopted; %" PRIu64 " seeds stopped safely for damage beyond repair\n",
 		   sum.damaged, sum.doubtful, sum.of_all, sum.stopped_safely);
+	printf("%" PRIu64 " nodes wiped, %" PRIu64 " old copies let loose, %" PRIu64 " nodes fenced\n", sum.wiped,
+		   sum.copies, sum.fenced);
 	return sum.seeds == count ? 0 : 1;
 }
 

@@ -8,6 +8,7 @@
  *	 apply.c	 one node's database: applies chosen entries, loses a suffix in a crash
  *	 client.c	 clients, and the request ring's states
  *	 faults.c	 what goes wrong, and when
+ *	 copies.c	 disks that are wiped, restored from an old copy, or run twice (F1, X1)
  *	 oracle.c	 S1 to S7 from durable state; model.c: the chosen log's own fold (S8, S11 to S13);
  *	 liveness.c	 L1 to L5, once faults have stopped
  *
@@ -27,6 +28,8 @@
 #include "trace.h"
 
 #define SIM_NODES 7
+/* A node may run twice: the copy is one machine more. */
+#define SIM_MACHINES (SIM_NODES + 1)
 #define SIM_CLIENTS 8
 #define SIM_PARTITIONS 2
 #define SIM_KEYS 12
@@ -68,6 +71,9 @@ enum fault
 	FAULT_CLOCK,    /* a clock jumps */
 	FAULT_FLAPPING, /* a link is cut and heals again and again */
 	FAULT_GRAPH,    /* each direction of each link is there or not, for a long time */
+	FAULT_WIPE,     /* log gone, and the database mostly */
+	FAULT_RESTORE,  /* a machine is set back to an old copy of its disk */
+	FAULT_CLONE,    /* such a copy runs beside the original */
 	FAULT_LEADER,   /* one of the above, at the leader */
 	FAULTS
 };
@@ -119,6 +125,7 @@ struct sim_config
 	uint32_t fault_weights[FAULTS];
 	uint32_t crash_in_call; /* per mille: a crash happens inside a file call */
 	bool rot_anywhere;      /* bits flip on a majority, too */
+	bool core_checks_runs;  /* the handshake does not: the core alone refuses lower runs (X1) */
 	bool power_storms;      /* all lose power again and again, in the middle of large syncs (D8) */
 	enum final_shape final;
 };
@@ -150,6 +157,9 @@ enum event_kind
 	EVENT_APPLY,
 	EVENT_DRAIN, /* the worker looks into its ring */
 	EVENT_START,
+	EVENT_HANDSHAKE, /* data: struct handshake */
+	EVENT_FENCE,     /* node, a: of that machine; b: named run; c: its run */
+	EVENT_ADMIN,     /* looks whether a cluster that can't form is to be wiped (F4) */
 	EVENT_CONNECT,   /* node, a: peer */
 	EVENT_LOSE,      /* node, a: peer, b: generation, c: reset */
 	EVENT_CLIENT,    /* a: client */
@@ -290,7 +300,8 @@ enum node_state
 
 struct node
 {
-	uint32_t id; /* 1 .. */
+	uint32_t id;      /* of the machine: 1 .., the place in world.nodes */
+	uint32_t node_id; /* what it calls itself; only a clone's differs */
 	enum node_state state;
 	uint64_t life; /* counts starts */
 	sim_time frozen_until;
@@ -319,6 +330,10 @@ struct node
 	bool drain_scheduled;
 	bool no_space; /* the log said so: not accepting */
 	bool dying;    /* this life ends as soon as the present call is left */
+	bool wiped;    /* it lost the log that it began with */
+	bool copy;     /* it runs on an old copy of a log; lives but once */
+	bool fenced;   /* X1 */
+	uint64_t nonce;
 
 	struct database database;
 	bool apply_stalled;
@@ -353,6 +368,7 @@ struct direction
 	uint64_t generation;           /* connection that the sending end believes in; 0: none */
 	uint64_t poisoned;             /* generation in which something was lost: all behind it is lost too */
 	sim_time last_delivery[LANES]; /* each is in order; control overtakes bulk */
+	bool told;                     /* its core: the other end is a member */
 	bool cut;
 	sim_time held_until; /* heals not before */
 	sim_time flap_until;
@@ -360,13 +376,43 @@ struct direction
 	uint32_t slow_us; /* added to every delay */
 };
 
+/* X1: the highest run of a node that a process has met; it forgets with its life. */
+struct met
+{
+	struct paxos_id store_id;
+	uint64_t run;
+	uint64_t nonce;
+	uint64_t serial;    /* handshakes begun before */
+	uint64_t run_heard; /* by its core, in messages */
+	bool fence_pending; /* that run is to be told that another is alive */
+};
+
+/* What one end of a connection says of itself, and when the other asked. */
+struct hello
+{
+	uint32_t machine;
+	uint32_t node_id;
+	uint64_t life;
+	struct paxos_id store_id;
+	uint64_t run;
+	uint64_t nonce;
+	uint64_t serial; /* of this end's own challenge */
+};
+
+struct handshake
+{
+	struct hello ends[2];
+};
+
 struct network
 {
 	struct rng rng;
 	uint64_t generations;
-	struct direction directions[SIM_NODES + 1][SIM_NODES + 1];
-	bool connect_scheduled[SIM_NODES + 1][SIM_NODES + 1]; /* lower id first */
-	uint32_t slow_us;                                     /* added to every delay while it is slow */
+	uint64_t serials;
+	struct direction directions[SIM_MACHINES + 1][SIM_MACHINES + 1];
+	bool connect_scheduled[SIM_MACHINES + 1][SIM_MACHINES + 1]; /* lower id first */
+	struct met met[SIM_MACHINES + 1][SIM_NODES + 1];            /* by machine and node id (X1) */
+	uint32_t slow_us;                                           /* added to every delay while it is slow */
 	uint64_t sent;
 	uint64_t delivered;
 };
@@ -433,7 +479,11 @@ struct world
 	uint64_t dispatched;
 
 	struct network network;
-	struct node nodes[SIM_NODES + 1]; /* by id; 0 is not used */
+	struct node nodes[SIM_MACHINES + 1]; /* by id; 0 is not used */
+	uint32_t n_machines;                 /* the configuration's, and one more once a node was cloned */
+	bool formed;
+	struct paxos_config members; /* of the first node that activated */
+	struct backup *backup;
 	struct client clients[SIM_CLIENTS];
 	struct request **requests; /* by id - 1 */
 	uint64_t n_requests;
@@ -447,6 +497,9 @@ struct world
 	uint64_t n_damaged;  /* recoveries that found damage */
 	uint64_t n_doubtful; /* ... all of it under unfinished markers */
 	uint64_t n_of_all;   /* chunks that a doubtful node served (D8) */
+	uint64_t n_wiped;
+	uint64_t n_copies; /* restored or cloned */
+	uint64_t n_fenced;
 	sim_time phase_began;
 	uint64_t step_input; /* 0 or the node whose input is being worked on: assertions name it */
 };
@@ -462,11 +515,15 @@ void world_enter_phase(struct world *w, enum phase phase);
 _Noreturn void world_fail(struct world *w, const char *rule, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 uint32_t world_quorum(const struct world *w);
+/* The log that this voter began with is gone for good, or may not be used any more (F1, X1, XX001). */
+bool world_lost(const struct world *w, uint32_t node);
+uint32_t world_n_lost(const struct world *w);
 
 /* net.c */
 void net_init(struct world *w);
-void net_send_message(struct world *w, const struct paxos_message *message);
-void net_send_formation(struct world *w, const struct formation_message *message);
+/* from: the machine. */
+void net_send_message(struct world *w, uint32_t from, const struct paxos_message *message);
+void net_send_formation(struct world *w, uint32_t from, const struct formation_message *message);
 void net_deliver(struct world *w, struct packet *packet);
 void net_free_packet(struct packet *packet);
 void net_try_connect(struct world *w, uint32_t a, uint32_t b);
@@ -482,7 +539,12 @@ void net_flap_event(struct world *w, uint32_t from, uint32_t to, bool both);
 void net_hold_cut(struct world *w, uint32_t from, uint32_t to, sim_time until);
 /* All but what is held or flaps; "at_once": that too. */
 void net_heal_all(struct world *w, bool at_once);
-bool net_connected(const struct world *w, uint32_t node, uint32_t peer);
+void net_handshake(struct world *w, struct handshake *handshake);
+/* X1: that life of the machine is gone, and what it remembered of the others. */
+void net_forget(struct world *w, uint32_t machine);
+void net_add_machine(struct world *w, uint32_t machine);
+/* Whether a member of that id, at its store id, is connected with the machine (F1). */
+bool net_connected(const struct world *w, uint32_t node, uint32_t peer_id);
 const char *message_name(enum paxos_message_type type);
 
 /* node.c */
@@ -490,6 +552,10 @@ void node_init(struct world *w, uint32_t id);
 void node_free(struct world *w, struct node *n);
 void node_start(struct world *w, struct node *n);
 void node_die(struct world *w, struct node *n, bool power);
+/* It dies, and is not started again. */
+void node_out(struct world *w, struct node *n);
+/* Whether clients find it ready to be asked. */
+bool node_serves(const struct node *n);
 void node_event(struct world *w, struct node *n, const struct event *event);
 void node_receive(struct world *w, struct node *n, const struct packet *packet);
 void node_peer_up(struct world *w, struct node *n, uint32_t peer);
@@ -507,12 +573,25 @@ void node_drain_writes(struct world *w, struct node *n);
 /* D4: a call of the log failed; or a file call was the machine's last. */
 void node_log_failed(struct world *w, struct node *n, enum plog_code code, const struct plog_error *error);
 
+/* copies.c */
+void copies_wipe(struct world *w, struct node *n, bool database_too);
+/* X1: sets the node back, or runs an old copy beside it, if its peers know better; else prepares for that. */
+void copies_restore(struct world *w, struct node *n);
+void copies_clone(struct world *w, struct node *n);
+/* Old copies are found and taken away; fenced nodes stay out. */
+void copies_end(struct world *w);
+void copies_free(struct world *w);
+/* F4: wipes everybody where formation says that this is the way. */
+void copies_admin(struct world *w);
+
 /* apply.c */
 void apply_schedule(struct world *w, struct node *n);
 void apply_run(struct world *w, struct node *n);
 void database_init(struct database *database);
 void database_crash(struct world *w, struct node *n);
 void database_free(struct database *database);
+void database_clear(struct database *database);
+void database_copy(struct database *to, const struct database *from);
 /* Digest of rows and open sessions. */
 uint64_t table_digest(const struct table *table);
 uint32_t row_of(struct world *w, const struct operation *operation);
@@ -537,6 +616,8 @@ void faults_init(struct world *w);
 void faults_next(struct world *w, uint32_t index);
 void faults_stop(struct world *w);
 void faults_final_shape(struct world *w);
+/* Nodes but for this one whose log is not, or will not be, what it was. */
+uint32_t faults_impaired(const struct world *w, const struct node *n);
 /* A candidate pulls from that node. */
 void faults_pulled(struct world *w, uint32_t source);
 void faults_source_dies(struct world *w, uint32_t source);
@@ -553,6 +634,12 @@ void oracle_recovered(struct world *w, struct node *n);
 void oracle_forgiven(struct world *w, struct node *n);
 void oracle_message(struct world *w, struct node *n, const struct paxos_message *message);
 void oracle_chosen_event(struct world *w, struct node *n, uint64_t slot);
+/* The machine's disk is empty, or holds what it held when the copy was made. */
+struct witness;
+void oracle_wiped(struct world *w, const struct node *n);
+struct witness *oracle_backup(struct world *w, const struct node *n);
+void oracle_restored(struct world *w, const struct node *n, const struct witness *backup);
+void oracle_free_backup(struct witness *backup);
 uint64_t oracle_chosen(const struct world *w);
 bool oracle_damaged(const struct world *w, uint32_t node);
 bool oracle_doubtful(const struct world *w, uint32_t node);

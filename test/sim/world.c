@@ -108,6 +108,13 @@ static void draw_themes(struct rng *r, struct sim_config *c)
 		c->fault_weights[FAULT_GRAPH] = 20;
 		c->think_us = 400000;
 	}
+	else if (rng_chance(r, 40))
+	{
+		/* Old copies of a log come to life among peers that know better (X1). */
+		for (int i = 0; i < FAULTS; i++)
+			c->fault_weights[i] /= 4;
+		c->fault_weights[FAULT_RESTORE] = c->fault_weights[FAULT_CLONE] = 10;
+	}
 	else if (rng_chance(r, 70))
 	{
 		/* Only doubtful copies are left (D8): what a sync covers is many sectors, some of which are lost. */
@@ -134,6 +141,10 @@ static void draw_faults(struct rng *r, struct sim_config *c)
 						  ? 0
 						  : (uint32_t) rng_between(r, c->election_timeout_ms / 4, c->election_timeout_ms * 4);
 	c->fault_weights[FAULT_ALL_LOSE_POWER]++;
+	/* What can't be undone is for few seeds: the rest of such a one has fewer nodes. */
+	for (int i = FAULT_WIPE; i <= FAULT_CLONE; i++)
+		c->fault_weights[i] = rng_chance(r, 150) ? 1 + (uint32_t) rng_below(r, 6) : 0;
+	c->core_checks_runs = rng_chance(r, 300);
 	c->rot_anywhere = rng_chance(r, 80);
 	if (c->rot_anywhere)
 		c->fault_weights[FAULT_ROT] = 10;
@@ -235,6 +246,7 @@ struct world *world_new(uint64_t seed, bool print_trace, const struct sim_overri
 	override_config(&w->config, &w->overrides);
 	trace_config(w);
 	w->oracle = oracle_new(w);
+	w->n_machines = w->config.n_nodes;
 	net_init(w);
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
 		node_init(w, i);
@@ -250,8 +262,11 @@ void world_free(struct world *w)
 	for (uint32_t i = 0; i < w->n_events; i++)
 		if (w->heap[i].kind == EVENT_DELIVER)
 			net_free_packet(w->heap[i].data);
-	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+		else if (w->heap[i].kind == EVENT_HANDSHAKE)
+			free(w->heap[i].data);
+	for (uint32_t i = 1; i <= w->n_machines; i++)
 		node_free(w, &w->nodes[i]);
+	copies_free(w);
 	for (uint64_t i = 0; i < w->n_requests; i++)
 	{
 		free(w->requests[i]->bytes);
@@ -315,6 +330,28 @@ uint32_t world_quorum(const struct world *w)
 	return w->config.n_nodes / 2 + 1;
 }
 
+bool world_lost(const struct world *w, uint32_t node)
+{
+	const struct node *n = &w->nodes[node];
+	const struct paxos_id *store_id;
+
+	if (n->state == NODE_BROKEN || n->fenced || n->copy)
+		return true;
+	if (!w->formed || !n->wiped)
+		return false;
+	store_id = &w->members.members[config_find(&w->members, n->node_id)].store_id;
+	return memcmp(store_id, &n->log_state.store_id, sizeof(*store_id)) != 0;
+}
+
+uint32_t world_n_lost(const struct world *w)
+{
+	uint32_t lost = 0;
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+		lost += world_lost(w, i);
+	return lost;
+}
+
 /* ---------------------------------------------------------------- running */
 
 static void dispatch(struct world *w, const struct event *event)
@@ -323,6 +360,12 @@ static void dispatch(struct world *w, const struct event *event)
 	{
 		case EVENT_DELIVER:
 			net_deliver(w, event->data);
+			break;
+		case EVENT_HANDSHAKE:
+			net_handshake(w, event->data);
+			break;
+		case EVENT_ADMIN:
+			copies_admin(w);
 			break;
 		case EVENT_CONNECT:
 			net_try_connect(w, (uint32_t) event->a, (uint32_t) event->b);
