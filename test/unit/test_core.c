@@ -366,8 +366,61 @@ static void test_not_accepting(void)
 	ok(next(PAXOS_PROMISE, &m), "but still promises (A6)");
 }
 
+/* Makes this node a candidate: everybody answers, nobody is content. */
+static struct paxos_ballot become_candidate(void)
+{
+	struct paxos_message beat;
+	struct paxos_message m;
+	uint64_t now = 1000;
+
+	for (int round = 0; round < 20; round++)
+	{
+		paxos_tick(core, now += 250);
+		drain();
+		sync_disk();
+		while (paxos_next_message(core, &beat))
+		{
+			if (beat.type == PAXOS_PREPARE)
+				return beat.ballot;
+			if (beat.type != PAXOS_HEARTBEAT)
+				continue;
+			m = message(PAXOS_HEARTBEAT_REPLY, beat.to, 0);
+			m.ballot = (struct paxos_ballot){0, 0, 0};
+			m.sequence = beat.sequence;
+			m.accepting = true;
+			receive(&m);
+		}
+	}
+	return (struct paxos_ballot){0, 0, 0};
+}
+
+/* Found by fuzzing: what is chosen rises while a liar's Promise is on its way. */
+static void test_promise_of_a_liar(void)
+{
+	struct paxos_ballot own;
+	struct paxos_status status;
+	struct paxos_message m;
+
+	follow_leader();
+	own = become_candidate();
+	ok(own.node_id == 1, "the node prepares");
+	m = message(PAXOS_CHOSEN, 2, 3);
+	m.chosen = 1;
+	ok(receive(&m), "the former leader says what is chosen");
+	m = message(PAXOS_PROMISE, 3, 0);
+	m.ballot = own;
+	m.accepted = (struct paxos_ballot){own.round - 1, 0, 3};
+	m.first_slot = 1;
+	receive(&m);
+	paxos_status(core, &status);
+	is_u64(status.chosen, 1, "slot 1 is chosen");
+	is_u64(status.end, 1, "a log that ends before it is not adopted (S6)");
+	is_u64(status.role, PAXOS_FOLLOWER, "and the candidate steps down");
+}
+
 int main(void)
 {
+	test_promise_of_a_liar();
 	test_promise_waits();
 	test_accepts();
 	test_accept_needs_sync();
