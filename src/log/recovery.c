@@ -17,6 +17,9 @@
 /* Room for the records that recovery itself adds: damage and begin. */
 #define JUDGEMENT_BYTES 256
 
+/* No log gets there; a stray file with a higher number would make the next numbers wrap around. */
+#define SEGMENT_NUMBER_MAX (UINT64_MAX / 2)
+
 struct recovery
 {
 	struct plog *log;
@@ -68,7 +71,13 @@ static enum plog_code build_chain(struct recovery *r, const struct log_names *na
 {
 	struct plog *log = r->log;
 	uint64_t number = names->numbers[names->count - 1];
+	char name[PLOG_NAME_MAX];
 
+	log_segment_name(number, name);
+	if (number > SEGMENT_NUMBER_MAX)
+		return log_fail(r->error, PLOG_CORRUPT, 0,
+						"file \"%s/%s\" is not of this log, whose segments are numbered from 1", log->directory,
+						name);
 	log->next_number = number + 1;
 	while (number != 0 && number_listed(names, number))
 	{
