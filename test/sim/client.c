@@ -304,7 +304,7 @@ void client_init(struct world *w, uint32_t id)
 	struct client *c = &w->clients[id];
 
 	c->id = id;
-	rng_seed(&c->rng, w->seed, 100 + id);
+	rng_seed(&c->rng, w->draws, 100 + id);
 	c->node = 1 + (uint32_t) rng_below(&c->rng, w->config.n_nodes);
 	world_schedule(w, rng_below(&c->rng, 200 * SIM_MS), (struct event){.kind = EVENT_CLIENT, .a = id});
 }

@@ -554,7 +554,7 @@ void net_add_machine(struct world *w, uint32_t machine)
 
 void net_init(struct world *w)
 {
-	rng_seed(&w->network.rng, w->seed, 2);
+	rng_seed(&w->network.rng, w->draws, 2);
 	for (uint32_t a = 1; a <= w->config.n_nodes; a++)
 		for (uint32_t b = a + 1; b <= w->config.n_nodes; b++)
 			schedule_connect(w, a, b, rng_between(&w->network.rng, SIM_MS, 30 * SIM_MS));

@@ -385,7 +385,7 @@ void node_init(struct world *w, uint32_t id)
 	n->clock_rate = (uint32_t) rng_between(&w->rng, 970, 1030);
 	if (w->config.priorities)
 		n->priority = (uint32_t) rng_below(&w->rng, 3);
-	disk_init(&n->disk, id, w->seed, &w->trace, "/data");
+	disk_init(&n->disk, id, w->draws, &w->trace, "/data");
 	n->disk.write_back = (uint32_t) rng_skewed(&w->rng, 0, 300);
 	database_init(&n->database);
 	world_schedule(w, rng_below(&w->rng, 50 * SIM_MS), (struct event){.kind = EVENT_START, .node = id});

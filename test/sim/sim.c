@@ -1,189 +1,226 @@
 /*
- * sim.c - the program: one seed, or a batch of them over several processes.
+ * sim.c - the program: one seed, or many of them over several processes.
  *
- *	 sim --seed N [--trace]
+ *	 sim --seed N [--trace] [CHANGES]	 what is changed of the seed's draw
+ *	 sim --seed N --shrink [--jobs J]	 looks for less that still breaks the same rule
  *	 sim --seeds FROM:COUNT [--jobs J]
+ *	 sim --kept FILE [--jobs J]			 the seeds that a list names
+ *	 sim --hashes FROM:COUNT			 the trace hash of each, to compare builds
  */
-#include "sim.h"
+#include "run.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#define JOBS_MAX 64
+/* Real time that one seed may take; sanitizers and a busy machine included. */
+#define PATIENCE_S 120
+#define SHRINK_S 120
+
+struct command_line
+{
+	bool one;
+	bool trace;
+	bool shrink;
+	bool hashes;
+	uint64_t seed;
+	uint64_t count;
+	const char *kept;
+	uint32_t jobs;
+	double patience_s;
+	double budget_s;
+	struct sim_overrides overrides;
+	uint32_t left_out[FAULTS_MAX];
+};
 
 static int usage(void)
 {
-	fputs("usage: sim --seed N [--trace]\n"
-		  "       sim --seeds FROM:COUNT [--jobs J]\n",
+	fputs("usage: sim --seed N [--trace] [CHANGES]\n"
+		  "       sim --seed N --shrink [--jobs J] [--budget SECONDS] [CHANGES]\n"
+		  "       sim --seeds FROM:COUNT [--jobs J] [--patience SECONDS]\n"
+		  "       sim --kept FILE [--jobs J]\n"
+		  "       sim --hashes FROM:COUNT\n"
+		  "CHANGES: --without I,J,... (faults by index)  --faults N  --clients N  --chaos MS  --not-lossy\n"
+		  "         --final-whole  --no-delays  --variant N\n",
 		  stderr);
 	return 2;
 }
 
-static int run_one(uint64_t seed, bool print_trace)
+/* ---------------------------------------------------------------- what it does */
+
+static int run_one(const struct command_line *c)
 {
-	struct world *w = world_new(seed, print_trace, NULL);
+	struct world *w = world_new(c->seed, c->trace, &c->overrides);
 
 	w->n_seeds = 1;
+	failure_watch(w, NULL);
 	world_run(w);
+	failure_watch(NULL, NULL);
 	printf("seed %" PRIu64 " passed%s: %" PRIu64 " events, %" PRIu64 " slots chosen, trace hash %016" PRIx64
 		   "\n",
-		   seed, w->stopped_safely ? " (stopped safely)" : "", w->dispatched, oracle_chosen(w),
+		   c->seed, w->stopped_safely ? " (stopped safely)" : "", w->dispatched, oracle_chosen(w),
 		   w->trace.hash);
 	world_free(w);
 	return 0;
 }
 
-/* What a batch tells when nothing broke. */
-struct totals
+static int run_range(const struct command_line *c)
 {
-	uint64_t seeds;
-	uint64_t events;
-	uint64_t slots;
-	uint64_t stopped_safely;
-	uint64_t damaged;
-	uint64_t doubtful;
-	uint64_t of_all;
-	uint64_t wiped;
-	uint64_t copies;
-	uint64_t fenced;
-};
+	uint64_t *seeds = malloc(c->count * sizeof(*seeds));
+	int code;
 
-static void run_share(uint64_t from, uint64_t count, uint32_t job, uint32_t jobs, int out)
-{
-	struct totals totals = {0};
-
-	for (uint64_t i = job; i < count; i += jobs)
-	{
-		struct world *w = world_new(from + i, false, NULL);
-
-		w->n_seeds = i + 1;
-		world_run(w);
-		totals.seeds++;
-		totals.events += w->dispatched;
-		totals.slots += oracle_chosen(w);
-		totals.stopped_safely += w->stopped_safely;
-		totals.damaged += w->n_damaged;
-		totals.doubtful += w->n_doubtful;
-		totals.of_all += w->n_of_all;
-		totals.wiped += w->n_wiped;
-		totals.copies += w->n_copies;
-		totals.fenced += w->n_fenced;
-		world_free(w);
-	}
-	if (write(out, &totals, sizeof(totals)) != sizeof(totals))
-		_Exit(1);
-	_Exit(0);
+	for (uint64_t i = 0; i < c->count; i++)
+		seeds[i] = c->seed + i;
+	code = batch_run(seeds, c->count, c->jobs, c->patience_s);
+	free(seeds);
+	return code;
 }
 
-/* The first process that fails ends the batch; what it printed names the seed. */
-static bool wait_for_all(const pid_t *children, uint32_t jobs)
+/* The second word of each line is a seed; "-" stands for none. */
+static int run_kept(const struct command_line *c)
 {
-	for (uint32_t left = jobs; left > 0; left--)
-	{
-		int status;
-		pid_t child = wait(&status);
+	FILE *file = fopen(c->kept, "r");
+	uint64_t *seeds = NULL;
+	uint64_t n = 0;
+	char line[1024];
+	int code = 0;
 
-		if (child < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
-			continue;
-		if (WIFSIGNALED(status))
-			printf("a process was ended by signal %d; run it with --jobs 1 to find the seed\n",
-				   WTERMSIG(status));
-		for (uint32_t i = 0; i < jobs; i++)
-			if (children[i] != child)
-				kill(children[i], SIGKILL);
-		return false;
+	if (file == NULL)
+	{
+		perror(c->kept);
+		return 2;
 	}
+	while (fgets(line, sizeof(line), file) != NULL)
+	{
+		uint64_t seed;
+
+		if (line[0] == '#' || sscanf(line, "%*s %" SCNu64, &seed) != 1)
+			continue;
+		seeds = realloc(seeds, (n + 1) * sizeof(*seeds));
+		seeds[n++] = seed;
+	}
+	fclose(file);
+	if (n > 0)
+		code = batch_run(seeds, n, c->jobs, c->patience_s);
+	free(seeds);
+	return code;
+}
+
+static int print_hashes(const struct command_line *c)
+{
+	for (uint64_t i = 0; i < c->count; i++)
+	{
+		struct world *w = world_new(c->seed + i, false, NULL);
+
+		failure_watch(w, NULL);
+		world_run(w);
+		failure_watch(NULL, NULL);
+		printf("%" PRIu64 " %016" PRIx64 "\n", w->seed, w->trace.hash);
+		world_free(w);
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- the command line */
+
+static bool parse_left_out(struct command_line *c, const char *list)
+{
+	uint32_t n = 0;
+
+	while (*list != '\0' && n < FAULTS_MAX)
+	{
+		char *end;
+
+		c->left_out[n++] = (uint32_t) strtoul(list, &end, 10);
+		if (end == list || (*end != ',' && *end != '\0'))
+			return false;
+		list = *end == ',' ? end + 1 : end;
+	}
+	c->overrides.left_out = c->left_out;
+	c->overrides.n_left_out = n;
+	return *list == '\0';
+}
+
+static bool parse_flag(struct command_line *c, const char *name)
+{
+	if (strcmp(name, "--trace") == 0)
+		c->trace = true;
+	else if (strcmp(name, "--shrink") == 0)
+		c->shrink = true;
+	else if (strcmp(name, "--not-lossy") == 0)
+		c->overrides.not_lossy = true;
+	else if (strcmp(name, "--final-whole") == 0)
+		c->overrides.final_whole = true;
+	else if (strcmp(name, "--no-delays") == 0)
+		c->overrides.no_delays = true;
+	else
+		return false;
 	return true;
 }
 
-static double seconds(void)
+static bool parse_change(struct command_line *c, const char *name, const char *value)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+	if (strcmp(name, "--without") == 0)
+		return parse_left_out(c, value);
+	if (strcmp(name, "--faults") == 0)
+	{
+		c->overrides.limit_faults = true;
+		c->overrides.max_faults = (uint32_t) strtoul(value, NULL, 10);
+	}
+	else if (strcmp(name, "--clients") == 0)
+		c->overrides.n_clients = (uint32_t) strtoul(value, NULL, 10);
+	else if (strcmp(name, "--chaos") == 0)
+		c->overrides.chaos_ms = strtoull(value, NULL, 10);
+	else if (strcmp(name, "--variant") == 0)
+		c->overrides.variant = (uint32_t) strtoul(value, NULL, 10);
+	else
+		return false;
+	return true;
 }
 
-static int run_batch(uint64_t from, uint64_t count, uint32_t jobs)
+static bool parse_option(struct command_line *c, const char *name, const char *value)
 {
-	pid_t children[JOBS_MAX];
-	struct totals sum = {0};
-	struct totals one;
-	double began = seconds();
-	double took;
-	int ends[2];
-
-	if (pipe(ends) != 0)
-		return 1;
-	fflush(stdout);
-	for (uint32_t job = 0; job < jobs; job++)
+	if (strcmp(name, "--seed") == 0)
 	{
-		children[job] = fork();
-		if (children[job] < 0)
-			return 1;
-		if (children[job] == 0)
-			run_share(from, count, job, jobs, ends[1]);
+		c->one = true;
+		c->seed = strtoull(value, NULL, 10);
 	}
-	close(ends[1]);
-	if (!wait_for_all(children, jobs))
-		return 1;
-	while (read(ends[0], &one, sizeof(one)) == sizeof(one))
+	else if (strcmp(name, "--seeds") == 0 || strcmp(name, "--hashes") == 0)
 	{
-		sum.seeds += one.seeds;
-		sum.events += one.events;
-		sum.slots += one.slots;
-		sum.stopped_safely += one.stopped_safely;
-		sum.damaged += one.damaged;
-		sum.doubtful += one.doubtful;
-		sum.of_all += one.of_all;
-		sum.wiped += one.wiped;
-		sum.copies += one.copies;
-		sum.fenced += one.fenced;
+		c->hashes = strcmp(name, "--hashes") == 0;
+		return sscanf(value, "%" SCNu64 ":%" SCNu64, &c->seed, &c->count) == 2 && c->count > 0;
 	}
-	took = seconds() - began;
-	printf("%" PRIu64 " seeds passed in %.1f s (%.0f a minute): %" PRIu64 " events, %" PRIu64
-		   " slots chosen\n",
-		   sum.seeds, took, (double) sum.seeds * 60 / took, sum.events, sum.slots);
-	printf("%" PRIu64 " recoveries found damage, %" PRIu64 " of them only doubt; %" PRIu64
-		   " chunks of doubtful logs adopted; %" PRIu64 " seeds stopped safely for damage beyond repair\n",
-		   sum.damaged, sum.doubtful, sum.of_all, sum.stopped_safely);
-	printf("%" PRIu64 " nodes wiped, %" PRIu64 " old copies let loose, %" PRIu64 " nodes fenced\n", sum.wiped,
-		   sum.copies, sum.fenced);
-	return sum.seeds == count ? 0 : 1;
+	else if (strcmp(name, "--kept") == 0)
+		c->kept = value;
+	else if (strcmp(name, "--jobs") == 0)
+		c->jobs = (uint32_t) strtoul(value, NULL, 10);
+	else if (strcmp(name, "--patience") == 0)
+		c->patience_s = strtod(value, NULL);
+	else if (strcmp(name, "--budget") == 0)
+		c->budget_s = strtod(value, NULL);
+	else
+		return parse_change(c, name, value);
+	return true;
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t seed = 0;
-	uint64_t count = 0;
-	uint32_t jobs = 1;
-	bool one = false;
-	bool print_trace = false;
+	static struct command_line c = {.jobs = 1, .patience_s = PATIENCE_S, .budget_s = SHRINK_S};
 
 	for (int i = 1; i < argc; i++)
 	{
-		if (strcmp(argv[i], "--trace") == 0)
-			print_trace = true;
-		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
-		{
-			one = true;
-			seed = strtoull(argv[++i], NULL, 10);
-		}
-		else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc &&
-				 sscanf(argv[i + 1], "%" SCNu64 ":%" SCNu64, &seed, &count) == 2)
-			i++;
-		else if (strcmp(argv[i], "--jobs") == 0 && i + 1 < argc)
-			jobs = (uint32_t) strtoul(argv[++i], NULL, 10);
-		else
+		if (parse_flag(&c, argv[i]))
+			continue;
+		if (i + 1 == argc || !parse_option(&c, argv[i], argv[i + 1]))
 			return usage();
+		i++;
 	}
-	if (jobs < 1 || jobs > JOBS_MAX || one == (count > 0))
+	if (c.jobs < 1 || c.jobs > JOBS_MAX || c.one + (c.count > 0) + (c.kept != NULL) != 1)
 		return usage();
-	return one ? run_one(seed, print_trace) : run_batch(seed, count, jobs);
+	if (c.kept != NULL)
+		return run_kept(&c);
+	if (!c.one)
+		return c.hashes ? print_hashes(&c) : run_range(&c);
+	return c.shrink ? shrink_run(c.seed, &c.overrides, c.jobs, c.budget_s) : run_one(&c);
 }

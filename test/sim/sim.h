@@ -142,6 +142,7 @@ struct sim_overrides
 	bool not_lossy;     /* messages are lost only with their connection */
 	bool final_whole;   /* no partial shape at the end */
 	bool no_delays;     /* of telling the core, of sending, of applying */
+	uint32_t variant;   /* 0: as drawn; else all draws but configuration and faults are others */
 };
 
 /* ---------------------------------------------------------------- events */
@@ -461,6 +462,7 @@ struct oracle;
 struct world
 {
 	uint64_t seed;
+	uint64_t draws;   /* seeds everything but configuration and faults */
 	uint64_t n_seeds; /* of its batch so far, itself included */
 	struct sim_config config;
 	struct trace trace;
@@ -511,13 +513,16 @@ void world_run(struct world *w);
 void world_free(struct world *w);
 void world_schedule(struct world *w, sim_time delay, struct event event);
 void world_enter_phase(struct world *w, enum phase phase);
-/* Prints the seed, what broke and the tail of the trace, and ends the process. */
+/* Prints the tail of the trace, the seed and what broke, and ends the process. */
 _Noreturn void world_fail(struct world *w, const char *rule, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 uint32_t world_quorum(const struct world *w);
 /* The log that this voter began with is gone for good, or may not be used any more (F1, X1, XX001). */
 bool world_lost(const struct world *w, uint32_t node);
 uint32_t world_n_lost(const struct world *w);
+
+/* failure.c: the rest of what world_fail() prints. */
+_Noreturn void failure_end(struct world *w, const char *rule);
 
 /* net.c */
 void net_init(struct world *w);

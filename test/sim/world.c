@@ -19,14 +19,14 @@ void world_fail(struct world *w, const char *rule, const char *format, ...)
 
 	fflush(stdout);
 	trace_print_tail(&w->trace, stdout, 60);
-	printf("seed %" PRIu64 " failed at %" PRIu64 ".%03" PRIu64 " ms, after %" PRIu64 " seeds\nbroken: %s: ",
-		   w->seed, w->now / 1000, w->now % 1000, w->n_seeds, rule);
+	printf("seed %" PRIu64 " failed at %" PRIu64 ".%03" PRIu64 " ms, after %" PRIu64 " seeds, %" PRIu64
+		   " events, %" PRIu32 " faults\nbroken: %s: ",
+		   w->seed, w->now / 1000, w->now % 1000, w->n_seeds, w->dispatched, w->n_faults, rule);
 	va_start(arguments, format);
 	vprintf(format, arguments);
 	va_end(arguments);
-	printf("\nreplay: build/sim/sim --seed %" PRIu64 " --trace\n", w->seed);
-	fflush(stdout);
-	_Exit(1);
+	putchar('\n');
+	failure_end(w, rule);
 }
 
 /* ---------------------------------------------------------------- event queue: a binary heap */
@@ -244,6 +244,9 @@ struct world *world_new(uint64_t seed, bool print_trace, const struct sim_overri
 	if (overrides != NULL)
 		w->overrides = *overrides;
 	override_config(&w->config, &w->overrides);
+	w->draws = seed + ((uint64_t) w->overrides.variant << 40);
+	if (w->overrides.variant > 0)
+		rng_seed(&w->rng, w->draws, 1);
 	trace_config(w);
 	w->oracle = oracle_new(w);
 	w->n_machines = w->config.n_nodes;
