@@ -248,8 +248,10 @@ static bool dispatch(struct paxos *p, struct peer *peer, const struct paxos_mess
 		case PAXOS_GAP:
 			return recv_gap(p, peer, m);
 		case PAXOS_CHOSEN:
+			if (m->ballot.node_id != peer->member.node_id)
+				return false;
 			hear_chosen(p, m->ballot, m->chosen);
-			return m->ballot.node_id == peer->member.node_id;
+			return true;
 		case PAXOS_REFUSE:
 			return recv_refuse(p, peer, m);
 		case PAXOS_FORWARD:
@@ -280,6 +282,9 @@ static bool plausible(const struct paxos *p, const struct peer *peer, const stru
 	for (uint32_t i = 0; i < m->n_entries; i++)
 		if (m->entries[i].length < ENTRY_HEADER_BYTES || m->entries[i].length > PAXOS_MAX_ENTRY_BYTES)
 			return false;
+	if ((m->type == PAXOS_HEARTBEAT || m->type == PAXOS_HEARTBEAT_REPLY) && !ballot_none(m->ballot) &&
+		m->ballot.node_id != peer->member.node_id)
+		return false; /* E1: its own, or none */
 	return m->ballot.round < UINT64_MAX / 2 && m->followed.round < UINT64_MAX / 2;
 }
 

@@ -2,158 +2,8 @@
  * test_core.c - the core message by message: what one node answers, what it refuses, and what waits for its
  * disk.  The stories of several nodes are in test/scenario.
  */
-#include <stdlib.h>
-#include <string.h>
-
-#include "paxos/command.h"
-#include "paxos/paxos.h"
+#include "lone_core.h"
 #include "unit.h"
-
-#define SLOTS 64
-
-/* A host whose disk keeps entries in an array and syncs when it is told to. */
-struct host_log
-{
-	struct paxos_entry slots[SLOTS];
-	struct paxos_entry staged[SLOTS];
-	uint8_t bytes[SLOTS * 2][128];
-	int n_bytes;
-	uint64_t end;
-	uint64_t last_id;
-	struct paxos_write last;
-	int n_writes;
-};
-
-static struct host_log disk;
-static void *memory;
-static struct paxos *core;
-
-static bool read_entry(void *context, uint64_t slot, struct paxos_entry *entry)
-{
-	if (slot == 0 || slot > disk.end)
-		return false;
-	*entry = disk.slots[slot];
-	return true;
-}
-
-static void assert_failed(void *context, const char *condition, const char *file, int line)
-{
-	printf("not ok - assertion %s at %s:%d\n", condition, file, line);
-	exit(1);
-}
-
-static struct paxos_entry keep(const struct paxos_entry *entry)
-{
-	struct paxos_entry kept = {disk.bytes[disk.n_bytes], entry->length};
-
-	memcpy(disk.bytes[disk.n_bytes++], entry->bytes, entry->length);
-	return kept;
-}
-
-static void drain(void)
-{
-	struct paxos_write w;
-
-	while (paxos_next_write(core, &w))
-	{
-		disk.last = w;
-		disk.last_id = w.id;
-		disk.n_writes++;
-		for (uint32_t i = 0; i < w.n_entries; i++)
-			(w.type == PAXOS_WRITE_APPEND ? disk.slots : disk.staged)[w.first_slot + i] = keep(&w.entries[i]);
-		if (w.type == PAXOS_WRITE_APPEND)
-			disk.end = w.first_slot + w.n_entries - 1;
-		if (w.type == PAXOS_WRITE_INSTALL)
-		{
-			for (uint64_t slot = w.base + 1; slot <= w.end; slot++)
-				disk.slots[slot] = disk.staged[slot];
-			disk.end = w.end;
-		}
-	}
-}
-
-static void sync_disk(void)
-{
-	paxos_durable(core, disk.last_id);
-	drain();
-}
-
-/* Node 1 of three, connected to both others. */
-static void make_node(const struct paxos_durable_state *state)
-{
-	struct paxos_config config = {.epoch = 1, .n_members = 3};
-	struct paxos_options options = {.node_id = 1,
-									.run = 5,
-									.nonce = 77,
-									.election_timeout_ms = 1000,
-									.heartbeat_interval_ms = 100,
-									.window_bytes = 4096,
-									.unapplied_bytes_max = 1 << 20};
-	struct paxos_host host = {NULL, read_entry, assert_failed};
-
-	for (uint32_t i = 0; i < 3; i++)
-		config.members[i].node_id = i + 1;
-	free(memory);
-	memset(&disk, 0, sizeof(disk));
-	memory = malloc(paxos_memory_size(&config, &options));
-	core = paxos_create(memory, &config, &options, &host, state, 1000);
-	paxos_connected(core, 2);
-	paxos_connected(core, 3);
-	drain();
-}
-
-static const struct paxos_durable_state fresh = {.first_slot = 1};
-
-static struct paxos_message message(enum paxos_message_type type, uint32_t from, uint64_t round)
-{
-	return (struct paxos_message){
-		.type = type, .from = from, .to = 1, .epoch = 1, .run = 1, .ballot = {round, 0, from}};
-}
-
-static bool receive(const struct paxos_message *m)
-{
-	bool fine = paxos_recv(core, m);
-
-	drain();
-	return fine;
-}
-
-/* The next message of that type, others thrown away; false: none. */
-static bool next(enum paxos_message_type type, struct paxos_message *m)
-{
-	while (paxos_next_message(core, m))
-		if (m->type == type)
-			return true;
-	return false;
-}
-
-static struct paxos_entry noop(void)
-{
-	static uint8_t bytes[ENTRY_HEADER_BYTES];
-
-	noop_encode(bytes, 2);
-	return (struct paxos_entry){bytes, sizeof(bytes)};
-}
-
-/* Brings the node under leader 2 at round 3, with one entry. */
-static void follow_leader(void)
-{
-	struct paxos_message m = message(PAXOS_PREPARE, 2, 3);
-	struct paxos_entry e = noop();
-
-	make_node(&fresh);
-	receive(&m);
-	sync_disk();
-	m = message(PAXOS_SYNC, 2, 3);
-	m.end = 1;
-	m.n_entries = 1;
-	m.entries = &e;
-	receive(&m);
-	sync_disk();
-	sync_disk();
-	while (paxos_next_message(core, &m))
-		;
-}
 
 static void test_promise_waits(void)
 {
@@ -366,61 +216,8 @@ static void test_not_accepting(void)
 	ok(next(PAXOS_PROMISE, &m), "but still promises (A6)");
 }
 
-/* Makes this node a candidate: everybody answers, nobody is content. */
-static struct paxos_ballot become_candidate(void)
-{
-	struct paxos_message beat;
-	struct paxos_message m;
-	uint64_t now = 1000;
-
-	for (int round = 0; round < 20; round++)
-	{
-		paxos_tick(core, now += 250);
-		drain();
-		sync_disk();
-		while (paxos_next_message(core, &beat))
-		{
-			if (beat.type == PAXOS_PREPARE)
-				return beat.ballot;
-			if (beat.type != PAXOS_HEARTBEAT)
-				continue;
-			m = message(PAXOS_HEARTBEAT_REPLY, beat.to, 0);
-			m.ballot = (struct paxos_ballot){0, 0, 0};
-			m.sequence = beat.sequence;
-			m.accepting = true;
-			receive(&m);
-		}
-	}
-	return (struct paxos_ballot){0, 0, 0};
-}
-
-/* Found by fuzzing: what is chosen rises while a liar's Promise is on its way. */
-static void test_promise_of_a_liar(void)
-{
-	struct paxos_ballot own;
-	struct paxos_status status;
-	struct paxos_message m;
-
-	follow_leader();
-	own = become_candidate();
-	ok(own.node_id == 1, "the node prepares");
-	m = message(PAXOS_CHOSEN, 2, 3);
-	m.chosen = 1;
-	ok(receive(&m), "the former leader says what is chosen");
-	m = message(PAXOS_PROMISE, 3, 0);
-	m.ballot = own;
-	m.accepted = (struct paxos_ballot){own.round - 1, 0, 3};
-	m.first_slot = 1;
-	receive(&m);
-	paxos_status(core, &status);
-	is_u64(status.chosen, 1, "slot 1 is chosen");
-	is_u64(status.end, 1, "a log that ends before it is not adopted (S6)");
-	is_u64(status.role, PAXOS_FOLLOWER, "and the candidate steps down");
-}
-
 int main(void)
 {
-	test_promise_of_a_liar();
 	test_promise_waits();
 	test_accepts();
 	test_accept_needs_sync();
@@ -429,6 +226,6 @@ int main(void)
 	test_two_runs_fence();
 	test_damaged();
 	test_not_accepting();
-	free(memory);
+	free_node();
 	return done();
 }
