@@ -83,7 +83,7 @@ static void encode_command(struct world *w, struct client *c, struct request *re
 	struct operation operations[SIM_BATCH_KEYS];
 	char keys[SIM_BATCH_KEYS][4];
 	uint32_t most = rng_chance(&c->rng, 30) ? w->config.big_value_bytes : w->config.value_bytes;
-	uint32_t value_length = (uint32_t) rng_between(&c->rng, 0, most);
+	uint32_t value_length = w->config.scripted ? most : (uint32_t) rng_between(&c->rng, 0, most);
 	char *value = malloc(value_length + 1);
 
 	rng_bytes(&c->rng, value, value_length);
@@ -200,30 +200,19 @@ static void read_table(struct world *w, struct node *n, struct request *request)
 
 /* ---------------------------------------------------------------- clients */
 
-static void submit(struct world *w, struct client *c)
+/* The request waits for the node's worker, until the client gives up. */
+static void enter_ring(struct world *w, struct client *c, struct request *request)
 {
 	struct node *n = &w->nodes[c->node];
-	struct request *request = new_request(w, c);
 	sim_time deadline = w->config.deadline_ms * SIM_MS;
 
-	draw_kind(w, c, request);
-	if (request->kind < REQUEST_GET)
-		encode_command(w, c, request);
-	c->request = request;
-	TRACE(&w->trace, "client %u request %u at n%u: kind %u, level %u, row %u, %u bytes", c->id, request->id,
-		  n->id, request->kind, request->level, request->rows[0], request->length);
-	if (request->kind == REQUEST_GET && request->level == READ_LOCAL)
-	{
-		read_table(w, n, request);
-		return;
-	}
 	if (n->n_ring == sizeof(n->ring) / sizeof(n->ring[0]))
 	{
 		request_answer(w, request, request->kind < REQUEST_GET ? REQUEST_WITHDRAWN : REQUEST_FAILED);
 		return;
 	}
 	n->ring[n->n_ring++] = request->id;
-	if (rng_chance(&c->rng, 50))
+	if (!w->config.scripted && rng_chance(&c->rng, 50))
 		deadline = rng_below(&c->rng, deadline); /* a cancel */
 	world_schedule(w, deadline, (struct event){.kind = EVENT_DEADLINE, .a = request->id});
 	if (!n->drain_scheduled)
@@ -234,11 +223,28 @@ static void submit(struct world *w, struct client *c)
 	}
 }
 
+static void submit(struct world *w, struct client *c)
+{
+	struct node *n = &w->nodes[c->node];
+	struct request *request = new_request(w, c);
+
+	draw_kind(w, c, request);
+	if (request->kind < REQUEST_GET)
+		encode_command(w, c, request);
+	c->request = request;
+	TRACE(&w->trace, "client %u request %u at n%u: kind %u, level %u, row %u, %u bytes", c->id, request->id,
+		  n->id, request->kind, request->level, request->rows[0], request->length);
+	if (request->kind == REQUEST_GET && request->level == READ_LOCAL)
+		read_table(w, n, request);
+	else
+		enter_ring(w, c, request);
+}
+
 void client_event(struct world *w, uint32_t id)
 {
 	struct client *c = &w->clients[id];
 
-	if (c->request != NULL || w->phase >= PHASE_CONVERGE)
+	if (c->request != NULL || w->phase >= PHASE_CONVERGE || w->config.scripted)
 		return;
 	if (rng_chance(&c->rng, c->unlucky ? 500 : 100) || !node_serves(&w->nodes[c->node]))
 	{
@@ -252,6 +258,26 @@ void client_event(struct world *w, uint32_t id)
 		return;
 	}
 	submit(w, c);
+}
+
+struct request *client_ask(struct world *w, uint32_t client, uint32_t node, enum request_kind kind,
+						   uint32_t row)
+{
+	struct client *c = &w->clients[client];
+	struct request *request;
+
+	c->node = node;
+	request = new_request(w, c);
+	request->kind = kind;
+	request->level = kind == REQUEST_GET ? READ_LINEARIZABLE : 0;
+	request->n_rows = 1;
+	request->rows[0] = row;
+	if (kind < REQUEST_GET)
+		encode_command(w, c, request);
+	c->request = request;
+	TRACE(&w->trace, "client %u request %u at n%u: kind %u, row %u", c->id, request->id, node, kind, row);
+	enter_ring(w, c, request);
+	return request;
 }
 
 static void forget_in_ring(struct node *n, const struct request *request)

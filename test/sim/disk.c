@@ -252,6 +252,18 @@ static void tear_sector(struct disk *d, struct inode *inode, uint64_t sector)
 		memcpy(old + cut, new + cut, DISK_SECTOR - cut);
 }
 
+/* Of the next unsynced sector. */
+static enum disk_fate draw_fate(struct disk *d, uint32_t keep)
+{
+	uint32_t turn = d->unsynced++;
+
+	if (d->fates != NULL)
+		return turn < d->n_fates ? (enum disk_fate) d->fates[turn] : FATE_LOST;
+	if (rng_chance(&d->rng, keep))
+		return FATE_KEPT;
+	return rng_chance(&d->rng, 200) ? FATE_TORN : FATE_LOST;
+}
+
 static void lose_power(struct disk *d, struct inode *inode)
 {
 	static const uint32_t keeps[] = {0, 400, 550, 700}; /* sometimes all are lost, mostly a mixture */
@@ -262,9 +274,11 @@ static void lose_power(struct disk *d, struct inode *inode)
 	{
 		if (inode->sectors[s] == SECTOR_DIRTY)
 		{
-			if (rng_chance(&d->rng, keep))
+			enum disk_fate fate = draw_fate(d, keep);
+
+			if (fate == FATE_KEPT)
 				persist_sector(inode, s);
-			else if (rng_chance(&d->rng, 200))
+			else if (fate == FATE_TORN)
 				tear_sector(d, inode, s);
 		}
 		inode->sectors[s] = SECTOR_CLEAN;
@@ -293,13 +307,16 @@ void disk_end_life(struct disk *d, bool power)
 		for (uint32_t i = 0; i < lasting; i++)
 			apply_change(&d->synced, &d->changes[i]);
 		d->n_changes = 0;
+		d->unsynced = 0;
 		for (struct inode *i = d->inodes; i != NULL; i = i->next)
 			if (!i->directory)
 				lose_power(d, i);
 		d->current = d->synced;
+		d->fates = NULL;
 	}
 	collect(d);
 	d->dead = false;
+	d->alone = false;
 	d->failed = false;
 	d->crash_at_sync = 0;
 	d->crash_in = 0;
@@ -339,6 +356,32 @@ bool disk_rot(struct disk *d, struct rng *rng)
 		return true;
 	}
 	return false;
+}
+
+/* ---------------------------------------------------------------- at rest, for scenarios */
+
+const uint8_t *disk_platter(const struct disk *d, const char *path, uint64_t *size)
+{
+	for (uint32_t i = 0; i < d->synced.n; i++)
+		if (strcmp(d->synced.names[i].path, path) == 0)
+		{
+			*size = d->synced.names[i].inode->synced_size;
+			return d->synced.names[i].inode->synced;
+		}
+	return NULL;
+}
+
+void disk_spoil(struct disk *d, const char *path, uint64_t offset, uint64_t length, bool lost)
+{
+	struct inode *inode = find_name(&d->synced, path)->inode;
+
+	if (lost)
+		memset(inode->synced + offset, 0, length);
+	else
+		inode->synced[offset + length / 2] ^= 0x10;
+	memcpy(inode->current + offset, inode->synced + offset, length);
+	TRACE(d->trace, "n%u at rest: %s at %u, %u bytes", d->node, TRACE_STRING(lost ? "zeroes" : "a bit flips"),
+		  offset, length);
 }
 
 /* ---------------------------------------------------------------- the table of calls */

@@ -72,10 +72,23 @@ struct disk
 	uint64_t crash_at_sync; /* it dies in the n-th sync from now; 0: never */
 	uint64_t fail_in;       /* the n-th write or sync from now fails; 0: never */
 	bool failed;            /* one did in this life */
+	bool alone;             /* what dies is the process, not the machine */
 	bool full;              /* ENOSPC for whatever grows a file or makes one */
 	uint32_t write_back;    /* per mille: chance that a write makes the kernel write some sectors back */
 	uint64_t calls;
 	uint64_t syncs;
+
+	/* A scenario's: what becomes of each unsynced sector, in turn, at the next power loss (else drawn). */
+	const uint8_t *fates;
+	uint32_t n_fates;
+	uint32_t unsynced; /* sectors at the last power loss */
+};
+
+enum disk_fate
+{
+	FATE_LOST = 0,
+	FATE_KEPT,
+	FATE_TORN
 };
 
 /* "directory" is there from the beginning and lasts. */
@@ -93,5 +106,11 @@ void disk_end_life(struct disk *d, bool power);
 
 /* Flips one bit in a used, synced part of a file of the log; false: there is none. */
 bool disk_rot(struct disk *d, struct rng *rng);
+
+/* What the platter holds of a file; NULL: there is none of that name. */
+const uint8_t *disk_platter(const struct disk *d, const char *path, uint64_t *size);
+
+/* That part of a file is lost (zeroes), or one bit in its middle is flipped, in a synced file. */
+void disk_spoil(struct disk *d, const char *path, uint64_t offset, uint64_t length, bool lost);
 
 #endif /* SIM_DISK_H */

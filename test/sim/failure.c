@@ -79,6 +79,11 @@ const char *failure_rule_in_words(const char *rule)
 
 void failure_print_options(FILE *out, uint64_t seed, const struct sim_overrides *o)
 {
+	if (o->scenario != NULL)
+	{
+		fprintf(out, "--scenario %s --case %" PRIu64, o->scenario, o->scenario_case);
+		return;
+	}
 	fprintf(out, "--seed %" PRIu64, seed);
 	for (uint32_t i = 0; i < o->n_left_out; i++)
 		fprintf(out, "%s%" PRIu32, i == 0 ? " --without " : ",", o->left_out[i]);

@@ -736,7 +736,7 @@ static void bury(struct world *w, struct node *n)
 	if (n->disk.dead)
 		n->dying = true;
 	if (n->dying && (n->state == NODE_FORMING || n->state == NODE_RUNNING))
-		node_die(w, n, n->disk.dead);
+		node_die(w, n, n->disk.dead && !n->disk.alone);
 }
 
 void node_event(struct world *w, struct node *n, const struct event *event)

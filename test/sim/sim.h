@@ -119,6 +119,7 @@ struct sim_config
 	uint32_t think_us;        /* a client's pause */
 	uint32_t deadline_ms;     /* of a request */
 	uint32_t read_share;      /* per mille of requests */
+	bool scripted;            /* clients ask only what a scenario tells them */
 
 	uint64_t chaos_ms;
 	uint32_t fault_gap_ms; /* between faults, at most; 0: none at all */
@@ -137,12 +138,15 @@ struct sim_overrides
 	uint32_t n_left_out;
 	bool limit_faults; /* none from index max_faults on */
 	uint32_t max_faults;
-	uint32_t n_clients; /* 0: as drawn; never more than drawn */
-	uint64_t chaos_ms;  /* 0: as drawn; never more than drawn */
-	bool not_lossy;     /* messages are lost only with their connection */
-	bool final_whole;   /* no partial shape at the end */
-	bool no_delays;     /* of telling the core, of sending, of applying */
-	uint32_t variant;   /* 0: as drawn; else all draws but configuration and faults are others */
+	uint32_t n_clients;              /* 0: as drawn; never more than drawn */
+	uint64_t chaos_ms;               /* 0: as drawn; never more than drawn */
+	bool not_lossy;                  /* messages are lost only with their connection */
+	bool final_whole;                /* no partial shape at the end */
+	bool no_delays;                  /* of telling the core, of sending, of applying */
+	uint32_t variant;                /* 0: as drawn; else all draws but configuration and faults are others */
+	const struct sim_config *config; /* instead of what the seed draws; the caller's */
+	const char *scenario;            /* NULL: none; else its name */
+	uint64_t scenario_case;
 };
 
 /* ---------------------------------------------------------------- events */
@@ -510,6 +514,8 @@ struct world
 /* overrides: NULL for none; copied, but for its array. */
 struct world *world_new(uint64_t seed, bool print_trace, const struct sim_overrides *overrides);
 void world_run(struct world *w);
+/* One event. */
+void world_step(struct world *w);
 void world_free(struct world *w);
 void world_schedule(struct world *w, sim_time delay, struct event event);
 void world_enter_phase(struct world *w, enum phase phase);
@@ -605,6 +611,9 @@ uint64_t bytes_digest(const void *bytes, size_t length);
 /* client.c */
 void client_init(struct world *w, uint32_t id);
 void client_event(struct world *w, uint32_t id);
+/* A scenario's: that client, which has no other request, asks that node about that row. */
+struct request *client_ask(struct world *w, uint32_t client, uint32_t node, enum request_kind kind,
+						   uint32_t row);
 void client_deadline(struct world *w, struct request *request);
 void request_answer(struct world *w, struct request *request, enum request_state outcome);
 /* The ring of a node: number and propose what the core takes. */

@@ -205,6 +205,8 @@ static void draw_config(struct rng *r, struct sim_config *c)
 
 static void override_config(struct sim_config *c, const struct sim_overrides *o)
 {
+	if (o->config != NULL)
+		*c = *o->config;
 	if (o->n_clients > 0 && o->n_clients < c->n_clients)
 		c->n_clients = o->n_clients;
 	if (o->chaos_ms > 0 && o->chaos_ms < c->chaos_ms)
@@ -422,25 +424,28 @@ static bool postponed(struct world *w, const struct event *event)
 	return true;
 }
 
+void world_step(struct world *w)
+{
+	struct event event;
+
+	if (w->n_events == 0)
+		world_fail(w, "world", "nothing will ever happen again");
+	event = pop(w);
+	w->now = event.at;
+	w->trace.now_us = w->now;
+	if (postponed(w, &event))
+		return;
+	if (++w->dispatched > EVENT_BUDGET)
+		world_fail(w, "watchdog", "the run takes more than %u events", EVENT_BUDGET);
+	if (event.life != 0 && event.life != w->nodes[event.node].life)
+		return;
+	dispatch(w, &event);
+}
+
 void world_run(struct world *w)
 {
 	while (!w->finished)
-	{
-		struct event event;
-
-		if (w->n_events == 0)
-			world_fail(w, "world", "nothing will ever happen again");
-		event = pop(w);
-		w->now = event.at;
-		w->trace.now_us = w->now;
-		if (postponed(w, &event))
-			continue;
-		if (++w->dispatched > EVENT_BUDGET)
-			world_fail(w, "watchdog", "the run takes more than %u events", EVENT_BUDGET);
-		if (event.life != 0 && event.life != w->nodes[event.node].life)
-			continue;
-		dispatch(w, &event);
-	}
+		world_step(w);
 	TRACE(&w->trace, "end: %u events, %u messages, %u requests", w->dispatched, w->network.sent,
 		  w->n_requests);
 }
