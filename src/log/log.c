@@ -118,14 +118,49 @@ static enum plog_code write_readme(struct plog *log, struct plog_error *error)
 /* ---------------------------------------------------------------- opening */
 
 /*
+ * Metadata of run 0 say that nothing was ever told to anyone.  Beside a log that was written to they are an old
+ * copy that came back, and the only good one: begun again, that log would forget its promises.
+ */
+static enum plog_code check_unused(struct plog *log, const struct log_names *names, struct plog_error *error)
+{
+	uint8_t bytes[PLOG_MARKER_BYTES];
+	uint64_t offset = format_marker_offset(0);
+	struct plog_marker marker;
+	struct log_segment *segment;
+	bool used = names->count > 1 || (names->count == 1 && names->numbers[0] != 1);
+
+	if (names->count == 1 && !used)
+	{
+		enum plog_code code = log_segment_open(log, 1, &segment, error);
+		int64_t got;
+
+		if (code != PLOG_OK)
+			return code;
+		got = log_read_tolerant(log, segment->handle, bytes, sizeof bytes, offset);
+		used = segment->bad || (got == (int64_t) sizeof bytes &&
+								format_get_marker(bytes, &marker, &segment->header.identity, offset, false));
+		log_segment_free(log, segment);
+		if (got < 0)
+			return log_fail_io(log, error, got, "read", "segment 1");
+	}
+	if (used)
+		return log_fail(error, PLOG_CORRUPT, 0,
+						"directory \"%s\" holds a log that was written to, and metadata of before that",
+						log->directory);
+	return PLOG_OK;
+}
+
+/*
  * A new log: metadata of run 0, the first segment, metadata of run 1.  Until the last is durable nothing was
  * told to anyone, and the next start begins again, with the store id that is there.
  */
 static enum plog_code create(struct plog *log, const struct log_names *names, struct plog_error *error)
 {
 	struct log_segment *segment;
-	enum plog_code code = write_readme(log, error);
+	enum plog_code code = check_unused(log, names, error);
 
+	if (code == PLOG_OK)
+		code = write_readme(log, error);
 	for (size_t i = 0; i < names->count && code == PLOG_OK; i++)
 		code = log_segment_recycle(log, names->numbers[i], error);
 	if (code == PLOG_OK)

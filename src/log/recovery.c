@@ -76,8 +76,8 @@ static enum plog_code build_chain(struct recovery *r, const struct log_names *na
 	log_segment_name(number, name);
 	if (number > SEGMENT_NUMBER_MAX)
 		return log_fail(r->error, PLOG_CORRUPT, 0,
-						"file \"%s/%s\" is not of this log, whose segments are numbered from 1", log->directory,
-						name);
+						"file \"%s/%s\" is not of this log, whose segments are numbered from 1",
+						log->directory, name);
 	log->next_number = number + 1;
 	while (number != 0 && number_listed(names, number))
 	{

@@ -19,7 +19,26 @@ static struct memory_disk old;
 
 static size_t allocated;
 
+/* Large buffers of the same size are used again: taking them anew would be most of the time. */
+#define LARGE (128u << 10)
+#define LARGE_KEPT 4
+static size_t *large[LARGE_KEPT];
+
 /* The size lies before the bytes. */
+static size_t *take_large(size_t size)
+{
+	for (int i = 0; i < LARGE_KEPT; i++)
+		if (large[i] != NULL && large[i][0] == size)
+		{
+			size_t *memory = large[i];
+
+			large[i] = NULL;
+			memset(memory + 2, 0xa5, 4096);
+			return memory;
+		}
+	return NULL;
+}
+
 static void *bounded_allocate(void *before, size_t size)
 {
 	size_t *memory = before == NULL ? NULL : (size_t *) before - 2;
@@ -28,16 +47,27 @@ static void *bounded_allocate(void *before, size_t size)
 		allocated -= memory[0];
 	allocated += size;
 	MUST(size < MEMORY_MAX && allocated < MEMORY_MAX);
-	memory = realloc(memory, size + 2 * sizeof(size_t));
+	if (memory == NULL && size >= LARGE)
+		memory = take_large(size);
+	if (memory == NULL || memory[0] != size)
+		memory = realloc(memory, size + 2 * sizeof(size_t));
 	MUST(memory != NULL);
 	memory[0] = size;
 	return memory + 2;
 }
 
-static void bounded_free(void *memory)
+static void bounded_free(void *bytes)
 {
-	allocated -= ((size_t *) memory)[-2];
-	free((size_t *) memory - 2);
+	size_t *memory = (size_t *) bytes - 2;
+
+	allocated -= memory[0];
+	for (int i = 0; i < LARGE_KEPT && memory[0] >= LARGE && memory[0] <= 2u << 20; i++)
+		if (large[i] == NULL)
+		{
+			large[i] = memory;
+			return;
+		}
+	free(memory);
 }
 
 /* ---------------------------------------------------------------- what is found */

@@ -286,7 +286,8 @@ static bool copy_file(struct memory_disk *disk, struct memory_disk *old, struct 
 		other = file;
 		snprintf(name, sizeof(name), "segment.%016llx", (unsigned long long) numbers[how / 4 % 8]);
 	}
-	return other != NULL && disk_put(disk, name, other->bytes, other->size) != NULL;
+	return other != NULL && other != disk_find(disk, name) &&
+		   disk_put(disk, name, other->bytes, other->size) != NULL;
 }
 
 /* A whole segment as another's, checksums and identities and all. */

@@ -381,6 +381,37 @@ static void random_flips(uint64_t first, uint64_t count)
 	ok(damages > count / 20, "some of them hit (%u)", damages);
 }
 
+/* Found by fuzzing: its number's successor is 0. */
+static void stray_number(void)
+{
+	static const char name[] = "/log/segment.fffffffffffffffe";
+	struct scene scene = six_entries(true);
+	const struct file_ops *ops = fake_disk_ops(scene.disk);
+
+	ops->close(ops->context, ops->open(ops->context, name, true, false));
+	ok(reopen(&scene) == PLOG_CORRUPT, "a stray file with the highest segment number is refused");
+	fake_disk_remove(scene.disk, name);
+	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.end == 6, "and does no harm once it is gone");
+	close_scene(&scene);
+}
+
+/* Found by fuzzing: run 0 made a start take the directory for one that was never used. */
+static void metadata_of_before(void)
+{
+	struct scene scene = six_entries(true);
+	struct plog_metadata metadata;
+	uint8_t block[PLOG_BLOCK];
+
+	fake_disk_get(scene.disk, "/log/metadata.1", 0, block, sizeof block);
+	format_get_metadata(block, &metadata);
+	metadata.run = 0;
+	format_put_metadata(block, &metadata);
+	fake_disk_put(scene.disk, "/log/metadata.1", 0, block, sizeof block);
+	fake_disk_flip(scene.disk, "/log/metadata.2", 100, 1);
+	ok(reopen(&scene) == PLOG_CORRUPT, "a log that was written to is not begun again (B4)");
+	close_scene(&scene);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3)
@@ -397,6 +428,8 @@ int main(int argc, char **argv)
 	headers();
 	unreadable_block();
 	missing_segment();
+	stray_number();
+	metadata_of_before();
 	random_flips(1, 1000);
 	return done();
 }
