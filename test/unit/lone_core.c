@@ -141,11 +141,16 @@ bool receive(const struct paxos_message *m)
 	return fine;
 }
 
-void tick(uint64_t now_ms)
+void tick(uint64_t at_ms)
 {
-	clock_ms = now_ms;
-	paxos_tick(core, now_ms);
+	clock_ms = at_ms;
+	paxos_tick(core, at_ms);
 	drain();
+}
+
+uint64_t now_ms(void)
+{
+	return clock_ms;
 }
 
 bool next(enum paxos_message_type type, struct paxos_message *m)

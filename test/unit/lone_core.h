@@ -42,7 +42,8 @@ struct paxos_message message(enum paxos_message_type type, uint32_t from, uint64
 /* Takes what the core wants written; what it answered to a message or a tick. */
 void drain(void);
 bool receive(const struct paxos_message *m);
-void tick(uint64_t now_ms);
+void tick(uint64_t at_ms);
+uint64_t now_ms(void);
 /* All that was written is durable, and what follows from that is written, not yet durable. */
 void sync_disk(void);
 /* Until nothing more is written. */
