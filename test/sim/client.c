@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The least that a command costs of a window. */
+#define COMMAND_COST 256
+
 /* ---------------------------------------------------------------- making requests */
 
 static struct request *new_request(struct world *w, struct client *c)
@@ -170,7 +173,11 @@ void request_answer(struct world *w, struct request *request, enum request_state
 	if (outcome == REQUEST_DONE)
 	{
 		if (request->kind < REQUEST_GET)
+		{
 			model_check_write_result(w, request);
+			c->local_life = request->life;
+			c->last_local_applied = request->slot;
+		}
 		c->ok++;
 		c->ok_in_phase++;
 	}
@@ -186,14 +193,12 @@ static void read_table(struct world *w, struct node *n, struct request *request)
 	struct client *c = &w->clients[request->client];
 	const struct table *table = &n->database.table;
 
-	if (request->level == READ_LOCAL)
-	{
-		if (c->local_life == n->life && table->applied < c->last_local_applied)
-			world_fail(w, "S16", "client %u reads slot %u at n%u after slot %u on one connection", c->id,
-					   (unsigned) table->applied, n->id, (unsigned) c->last_local_applied);
-		c->local_life = n->life;
-		c->last_local_applied = table->applied;
-	}
+	/* At whatever level, and after an own write too. */
+	if (c->local_life == n->life && table->applied < c->last_local_applied)
+		world_fail(w, "S16", "client %u reads slot %u at n%u after slot %u on one connection", c->id,
+				   (unsigned) table->applied, n->id, (unsigned) c->last_local_applied);
+	c->local_life = n->life;
+	c->last_local_applied = table->applied;
 	model_check_read(w, request, table);
 	request_answer(w, request, REQUEST_DONE);
 }
@@ -351,6 +356,9 @@ static void number_command(struct world *w, struct node *n, struct request *requ
 		n->numbered = realloc(n->numbered, n->numbered_capacity * sizeof(*n->numbered));
 	}
 	n->numbered[n->n_numbered++] = request;
+	/* X4: a window full of the smallest commands, and the one that may always be in flight. */
+	if (++n->n_unresolved > w->config.window_bytes / COMMAND_COST + 2)
+		world_fail(w, "L6", "n%u has numbered %u commands that are not resolved", n->id, n->n_unresolved);
 }
 
 static void begin_read(struct world *w, struct node *n, struct request *request)
@@ -397,6 +405,7 @@ void ring_resolved(struct world *w, struct node *n, const struct paxos_event *ev
 	if (request->resolved)
 		world_fail(w, "X3", "n%u resolves number %u twice", n->id, (unsigned) event->number);
 	request->resolved = true;
+	n->n_unresolved--;
 	request->slot = event->slot;
 	TRACE(&w->trace, "n%u resolves s%u-%u in slot %u, effect %u", n->id, n->session, event->number,
 		  event->slot, event->ok);

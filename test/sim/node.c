@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define LOG_DIRECTORY "/data/log"
+/* One of each kind to each peer, and a window full of the smallest entries. */
+#define MESSAGES_A_PULL 10000
 
 /* ---------------------------------------------------------------- small things */
 
@@ -177,6 +179,7 @@ static bool drain_events(struct world *w, struct node *n)
 static void pull_messages(struct world *w, struct node *n)
 {
 	struct paxos_message message;
+	uint32_t sent = 0;
 
 	while (!ended(n))
 	{
@@ -187,6 +190,8 @@ static void pull_messages(struct world *w, struct node *n)
 			message.to > w->config.n_nodes || message.run != n->log_state.run)
 			world_fail(w, "message", "n%u makes a message from n%u to n%u of run %u", n->id, message.from,
 					   message.to, (unsigned) message.run);
+		if (++sent > MESSAGES_A_PULL)
+			world_fail(w, "L6", "n%u has no end of messages", n->id);
 		oracle_message(w, n, &message);
 		net_send_message(w, n->id, &message);
 	}
@@ -511,7 +516,7 @@ static void new_life(struct world *w, struct node *n)
 	n->chosen = n->session = 0;
 	n->nonce = rng_next(&w->rng);
 	n->followed = (struct paxos_ballot){0, 0, 0};
-	n->n_ring = n->n_numbered = n->numbered_capacity = n->n_reads = 0;
+	n->n_ring = n->n_numbered = n->numbered_capacity = n->n_reads = n->n_unresolved = 0;
 }
 
 void node_start(struct world *w, struct node *n)
@@ -783,6 +788,7 @@ void node_receive(struct world *w, struct node *n, const struct packet *packet)
 				  packet->message.slot);
 		if (packet->message.run > w->network.met[n->id][packet->message.from].run_heard)
 			w->network.met[n->id][packet->message.from].run_heard = packet->message.run;
+		oracle_delivered(w, n, &packet->message);
 		if (!ended(n) && !paxos_recv(n->core, &packet->message))
 			world_fail(w, "validation", "n%u refuses an honest %s of n%u as impossible", n->id,
 					   message_name(packet->message.type), packet->from);

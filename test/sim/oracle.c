@@ -4,6 +4,20 @@
  * It is fed with what each core handed out and with what each log said is synced, and never asks a node.
  * A slot is chosen when a quorum durably held it at one ballot; since logs have no holes, that is the
  * quorum-th longest log ever durable at the ballot.
+ *
+ * Which of FAULTS' invariants is judged where:
+ *
+ *	 S1	 choose()						 S2	 oracle_put()
+ *	 S3	 take_ballot(), check_owner()	 S4	 image_apply(), check_promise(), check_accepted(), recovered.c
+ *	 S5, S6	 adopted.c; check_adopted() against all that is chosen below
+ *	 S7	 oracle_chosen_event(), oracle_message(), model_check_table()
+ *	 S8	 model_check_table(), ring_applied()
+ *	 S9	 adopted_check_copies()			 S10 nothing yet: there are no snapshots
+ *	 S11	 model_check_read(), fold_command(), check_read_reply()
+ *	 S12	 fold_command(), ring_applied()	 S13 fold_command(), model_check_write_result() and _withdrawn()
+ *	 S14	 check_sender(), join_cluster()	 S15 check_promise(), check_chunk(), check_proposals(), recovered.c
+ *	 S16	 read_table()
+ *	 L1 to L5	 liveness.c					 L6	 bounds.c
  */
 #include "oracle.h"
 
@@ -126,9 +140,41 @@ uint32_t oracle_undamaged(const struct world *w)
 	return n;
 }
 
+static int compare_positions(struct paxos_ballot a, uint64_t a_slot, struct paxos_ballot b, uint64_t b_slot)
+{
+	int order = paxos_ballot_compare(a, b);
+
+	return order != 0 ? order : (a_slot > b_slot) - (a_slot < b_slot);
+}
+
+/* D7: whole logs, and damaged ones that name nothing beyond the best of the whole ones. */
+static uint32_t count_for_quorum(const struct world *w)
+{
+	const struct image *best = NULL;
+	uint32_t count = 0;
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+	{
+		const struct image *image = &w->oracle->witnesses[i].durable;
+
+		if (!world_lost(w, i) && !image->damaged &&
+			(best == NULL || compare_positions(image->accepted, image->end, best->accepted, best->end) > 0))
+			best = image;
+	}
+	for (uint32_t i = 1; i <= w->config.n_nodes && best != NULL; i++)
+	{
+		const struct image *image = &w->oracle->witnesses[i].durable;
+
+		count += !world_lost(w, i) &&
+				 (!image->damaged || compare_positions(image->damage.named_ballot, image->damage.named_slot,
+													   best->accepted, best->end) <= 0);
+	}
+	return count;
+}
+
 bool oracle_recoverable(const struct world *w)
 {
-	if (oracle_undamaged(w) >= world_quorum(w))
+	if (count_for_quorum(w) >= world_quorum(w))
 		return true;
 	/* D8: all voters answer, and no bad copy is of something that was surely synced. */
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
@@ -205,9 +251,10 @@ static struct paxos_ballot chosen_at(const struct oracle *o, uint64_t slot)
 	return o->ballots[slots_get(&o->chosen_at, slot) - 1]->ballot;
 }
 
-static void establish(struct world *w, struct ballot_record *record)
+static void establish(struct world *w, struct ballot_record *record, uint64_t end)
 {
 	record->established = true;
+	record->adopted_end = end;
 	for (uint64_t slot = 1; slot <= w->oracle->chosen_through; slot++)
 		if (paxos_ballot_compare(chosen_at(w->oracle, slot), record->ballot) < 0)
 			check_adopted(w, record, slot);
@@ -301,7 +348,7 @@ static void check_installed(struct world *w, const struct node *n, const struct 
 	if (image->accepted.node_id == n->node_id && !record->established)
 	{
 		check_owner(w, n, image->accepted, "itself a log");
-		establish(w, record);
+		establish(w, record, image->end);
 	}
 }
 
@@ -319,13 +366,19 @@ void oracle_written(struct world *w, struct node *n, const struct paxos_write *w
 		witness->pending = realloc(witness->pending, witness->pending_capacity * sizeof(pending));
 	}
 	witness->pending[witness->n_pending++] = pending;
+	bounds_write(w, n, write);
+	if (write->type == PAXOS_WRITE_INSTALL && write->ballot.node_id == n->node_id)
+		adopted_check(w, n, &witness->taken, &pending);
 	wrong = image_apply(&witness->taken, &pending, pending.n);
 	if (wrong != NULL)
 		world_fail(w, "write", "n%u: %s", n->id, wrong);
 	if (write->type == PAXOS_WRITE_PROMISE && write->ballot.node_id == n->node_id)
 		take_ballot(w, n, write->ballot);
 	if (write->type == PAXOS_WRITE_INSTALL)
+	{
+		witness->accepts_from = witness->taken.end;
 		check_installed(w, n, &witness->taken);
+	}
 	if (write->type == PAXOS_WRITE_APPEND)
 		for (uint32_t i = 0; i < pending.n; i++)
 			oracle_put(w, oracle_ballot(w, write->ballot), write->first_slot + i, pending.ids[i], n);
@@ -343,6 +396,8 @@ void oracle_durable(struct world *w, struct node *n, uint64_t id)
 		if (wrong != NULL)
 			world_fail(w, "oracle", "n%u: durable state differs from what was written: %s", n->id, wrong);
 		oracle_count(w, n);
+		if (witness->pending[done].type == PAXOS_WRITE_INSTALL)
+			adopted_check_copies(w, n, witness->pending[done].base + 1);
 		free(witness->pending[done++].ids);
 	}
 	witness->n_pending -= done;
@@ -356,7 +411,6 @@ static void check_promise(struct world *w, const struct node *n, const struct pa
 {
 	const struct image *durable = &w->oracle->witnesses[n->id].durable;
 	const struct image *taken = &w->oracle->witnesses[n->id].taken;
-	struct ballot_record *record;
 
 	if (paxos_ballot_compare(durable->promise, m->ballot) < 0)
 		world_fail(w, "S4", "n%u sends a Promise that is not durable", n->id);
@@ -364,19 +418,19 @@ static void check_promise(struct world *w, const struct node *n, const struct pa
 		world_fail(w, "B3", "n%u sends a Promise below what it has promised", n->id);
 	if (m->damage.damaged != durable->damaged)
 		world_fail(w, "D7", "n%u says in a Promise that it is damaged: %u", n->id, m->damage.damaged);
-	if (paxos_ballot_compare(m->accepted, durable->accepted) != 0 || m->end > durable->end)
+	if (paxos_ballot_compare(m->accepted, durable->accepted) != 0 || m->end != durable->end)
 		world_fail(w, "S4", "n%u promises with accepted ballot %u.%u through %u; durable is %u.%u through %u",
 				   n->id, (unsigned) m->accepted.round, m->accepted.node_id, (unsigned) m->end,
 				   (unsigned) durable->accepted.round, durable->accepted.node_id, (unsigned) durable->end);
-	if (m->damage.damaged || m->accepted.round == 0)
-		return;
-	record = oracle_ballot(w, m->accepted);
-	if (paxos_ballot_compare(m->accepted, m->ballot) < 0 &&
-		paxos_ballot_compare(taken->accepted, m->ballot) < 0 &&
-		(m->end < record->through[n->id] || m->end < taken->end ||
-		 paxos_ballot_compare(taken->accepted, m->accepted) != 0))
+	/*
+	 * All that was taken before is in it.  At the ballot promised there may be more by now: its leader has it
+	 * from this node's log already, and what it may still learn is only where a Sync begins (Y2).
+	 */
+	if (paxos_ballot_compare(m->accepted, taken->accepted) != 0 ||
+		(m->end != taken->end && paxos_ballot_compare(m->accepted, m->ballot) != 0))
 		world_fail(w, "B3", "n%u promises with log end %u and has taken through %u", n->id, (unsigned) m->end,
 				   (unsigned) taken->end);
+	adopted_report(w, m);
 }
 
 static void check_accepted(struct world *w, const struct node *n, const struct paxos_message *m)
@@ -400,13 +454,12 @@ static void check_chunk(struct world *w, const struct node *n, const struct paxo
 	const struct image *durable = &w->oracle->witnesses[n->id].durable;
 	const struct image *taken = &w->oracle->witnesses[n->id].taken;
 
-	/* The answer to a late copy of a Pull: that candidate has led since, and takes no chunks. */
-	if (oracle_ballot(w, m->ballot)->established)
-		return;
+	bool late = oracle_ballot(w, m->ballot)->established; /* that candidate leads, and takes no chunks */
+
 	if (paxos_ballot_compare(taken->promise, m->ballot) != 0 ||
 		paxos_ballot_compare(durable->promise, m->ballot) < 0)
 		world_fail(w, "P1", "n%u serves a chunk to a candidate whose ballot is not its promise", n->id);
-	if (durable->damaged && (!durable->doubtful || oracle_undamaged(w) >= world_quorum(w)))
+	if (durable->damaged && (!durable->doubtful || (!late && oracle_undamaged(w) >= world_quorum(w))))
 		world_fail(w, "P1", "n%u is damaged and serves a chunk", n->id);
 	w->n_of_all += durable->damaged;
 	if (paxos_ballot_compare(m->accepted, taken->accepted) != 0)
@@ -416,6 +469,18 @@ static void check_chunk(struct world *w, const struct node *n, const struct paxo
 			m->slot + 1 + i > taken->end)
 			world_fail(w, "S15", "n%u serves another entry for slot %u than its log holds", n->id,
 					   (unsigned) (m->slot + 1 + i));
+}
+
+/* S11, P3: an index is given only by a leader of which an entry of its own is chosen. */
+static void check_read_reply(struct world *w, const struct node *n, const struct paxos_message *m)
+{
+	const struct ballot_record *record = oracle_ballot(w, m->ballot);
+
+	if (m->slot > w->oracle->chosen_through)
+		world_fail(w, "S11", "n%u gives read index %u; chosen is %u", n->id, (unsigned) m->slot,
+				   (unsigned) w->oracle->chosen_through);
+	if (!record->established || record->chosen_through <= record->adopted_end)
+		world_fail(w, "S11", "n%u gives a read index and has nothing of its own chosen", n->id);
 }
 
 /* Accepts and Syncs: proposals of the sender's ballot. */
@@ -480,6 +545,7 @@ static void check_sender(struct world *w, const struct node *n)
 void oracle_message(struct world *w, struct node *n, const struct paxos_message *m)
 {
 	check_sender(w, n);
+	bounds_message(w, n, m);
 	if (m->chosen > w->oracle->chosen_through)
 		world_fail(w, "S7", "n%u says in %s that %u is chosen; it is through %u", n->id,
 				   message_name(m->type), (unsigned) m->chosen, (unsigned) w->oracle->chosen_through);
@@ -508,9 +574,7 @@ void oracle_message(struct world *w, struct node *n, const struct paxos_message 
 			check_proposals(w, n, m);
 			break;
 		case PAXOS_READ_REPLY:
-			if (m->slot > w->oracle->chosen_through)
-				world_fail(w, "S11", "n%u gives read index %u; chosen is %u", n->id, (unsigned) m->slot,
-						   (unsigned) w->oracle->chosen_through);
+			check_read_reply(w, n, m);
 			break;
 		case PAXOS_FENCE:
 			check_fence(w, n, m);

@@ -14,13 +14,31 @@ struct slots
 	uint64_t end; /* the highest slot ever set */
 };
 
+/* What a voter said of its log in a Promise, or the proposer's own when it adopted another (P1). */
+struct report
+{
+	uint32_t node_id;
+	bool damaged;
+	bool doubtful;
+	struct paxos_ballot accepted;
+	uint64_t end;
+	struct paxos_ballot named_ballot; /* D7; of an undamaged one its own pair */
+	uint64_t named_slot;
+};
+
+/* One node repeats itself differently after a restart; more often than that nobody listens. */
+#define REPORTS 4
+
 /* What is known of one ballot. */
 struct ballot_record
 {
 	struct paxos_ballot ballot;
-	uint64_t owner_run;              /* the run of its node that took it */
-	bool prepared;                   /* a Prepare left */
-	bool established;                /* its leader has adopted a log */
+	uint64_t owner_run;   /* the run of its node that took it */
+	bool prepared;        /* a Prepare left */
+	bool established;     /* its leader has adopted a log */
+	uint64_t adopted_end; /* the log that its leader adopted; its no-op is behind it */
+	uint32_t n_reports;
+	struct report reports[SIM_NODES * REPORTS];
 	struct slots log;                /* what its leader put, or anyone holds at it, by slot (S2) */
 	uint64_t through[SIM_NODES + 1]; /* durable on that node at this ballot, ever */
 	uint64_t chosen_through;
@@ -34,9 +52,11 @@ struct image
 	uint64_t end;
 	struct slots log;
 	struct paxos_ballot stage_ballot;
+	uint64_t stage_base;
 	struct slots stage;
 	bool damaged;
 	bool doubtful;
+	struct paxos_damage damage; /* as recovery found it */
 };
 
 /* A write that is not known durable. */
@@ -59,6 +79,14 @@ struct witness
 	struct pending *pending;
 	uint32_t n_pending;
 	uint32_t pending_capacity;
+	uint64_t accepts_from; /* what is behind was taken by Accepts, in this life (A6) */
+};
+
+/* What a leader has in flight to a follower. */
+struct flow
+{
+	struct paxos_ballot ballot;
+	uint64_t acknowledged;
 };
 
 struct name
@@ -85,6 +113,7 @@ struct oracle
 	struct slots chosen;
 	struct slots chosen_at; /* the lowest ballot it was chosen at: index in ballots, and one */
 	uint64_t chosen_through;
+	struct flow flows[SIM_MACHINES + 1][SIM_NODES + 1]; /* by machine and follower */
 	struct model *model;
 };
 
@@ -106,5 +135,18 @@ void oracle_put(struct world *w, struct ballot_record *record, uint64_t slot, ui
 				const struct node *n);
 /* What node n durably holds counts towards what is chosen. */
 void oracle_count(struct world *w, const struct node *n);
+
+/* adopted.c */
+/* S5, S6: notes what a Promise says. */
+void adopted_report(struct world *w, const struct paxos_message *m);
+/* ... and judges the log that a leader adopts: "own" is its log as it was before. */
+void adopted_check(struct world *w, const struct node *n, const struct image *own,
+				   const struct pending *install);
+/* S9: every quorum of whole logs holds each chosen slot; "from" on, after n's log changed. */
+void adopted_check_copies(struct world *w, const struct node *n, uint64_t from);
+
+/* bounds.c: L6, from outside the core */
+void bounds_write(struct world *w, const struct node *n, const struct paxos_write *write);
+void bounds_message(struct world *w, const struct node *n, const struct paxos_message *m);
 
 #endif /* SIM_ORACLE_H */

@@ -76,12 +76,13 @@ static const char *apply_append(struct image *image, const struct pending *write
 
 static const char *apply_stage(struct image *image, const struct pending *write)
 {
-	if (paxos_ballot_compare(write->ballot, image->stage_ballot) != 0)
+	if (paxos_ballot_compare(write->ballot, image->stage_ballot) != 0 || write->base != image->stage_base)
 	{
 		if (image->stage.capacity > 0)
 			memset(image->stage.ids, 0, image->stage.capacity * sizeof(*image->stage.ids));
 		image->stage.end = 0;
 		image->stage_ballot = write->ballot;
+		image->stage_base = write->base;
 	}
 	for (uint32_t i = 0; i < write->n; i++)
 		slots_set(&image->stage, write->first_slot + i, write->ids[i]);

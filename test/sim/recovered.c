@@ -126,13 +126,17 @@ static void adopt(struct world *w, struct node *n, struct slots *found)
 	witness->durable.end = state->end;
 	witness->durable.damaged = state->damage.damaged;
 	witness->durable.doubtful = state->damage.doubtful;
+	witness->durable.damage = state->damage;
+	witness->accepts_from = state->end;
 	witness->durable.stage_ballot = (struct paxos_ballot){0, 0, 0};
+	witness->durable.stage_base = 0;
 	witness->durable.stage.end = 0;
 	slots_copy(&witness->durable.log, found, state->end);
 	image_copy(&witness->taken, &witness->durable);
 	if (!state->damage.damaged)
 		w->rotten &= ~(1u << n->id);
 	oracle_count(w, n);
+	adopted_check_copies(w, n, 1);
 }
 
 static void recovered(struct world *w, struct node *n, bool was_damaged)

@@ -352,6 +352,7 @@ struct node
 	uint64_t ring[64];
 	/* numbered in this life, by number - 1 */
 	uint32_t n_numbered;
+	uint32_t n_unresolved;
 	uint32_t numbered_capacity;
 	struct request **numbered;
 	/* reads that wait */
@@ -647,6 +648,7 @@ void oracle_durable(struct world *w, struct node *n, uint64_t id);
 void oracle_recovered(struct world *w, struct node *n);
 void oracle_forgiven(struct world *w, struct node *n);
 void oracle_message(struct world *w, struct node *n, const struct paxos_message *message);
+void oracle_delivered(struct world *w, const struct node *n, const struct paxos_message *message);
 void oracle_chosen_event(struct world *w, struct node *n, uint64_t slot);
 /* The machine's disk is empty, or holds what it held when the copy was made. */
 struct witness;
