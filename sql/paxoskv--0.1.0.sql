@@ -108,6 +108,36 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'paxos_batch'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION @extschema@.paxos_insert(
+	key text, value text, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'paxos_insert'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_update(
+	key text, value text, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'paxos_update'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_cas(
+	key text, expected text, value text, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'paxos_cas'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_cas_revision(
+	key text, expected bigint, value text, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'paxos_cas_revision'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_txn(
+	checks jsonb, then_do jsonb, else_do jsonb, request_id text DEFAULT NULL)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'paxos_txn'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 COMMENT ON FUNCTION @extschema@.paxos_put(text, text, text, text) IS
 	'sets a key on all nodes and returns its revision; takes effect when it returns, whatever the transaction does';
 COMMENT ON FUNCTION @extschema@.paxos_put(text, anyelement, text, text) IS
@@ -120,6 +150,16 @@ COMMENT ON FUNCTION @extschema@.paxos_clear_all(text, text) IS
 	'deletes all keys of the cluster named so and returns how many; takes effect when it returns, whatever the transaction does';
 COMMENT ON FUNCTION @extschema@.paxos_batch(text[], text[], text, text) IS
 	'sets many keys in one step, all or nothing, and returns their revision; takes effect when it returns, whatever the transaction does';
+COMMENT ON FUNCTION @extschema@.paxos_insert(text, text, text, text) IS
+	'sets a key that is absent, true if it was; takes effect when it returns, whatever the transaction does';
+COMMENT ON FUNCTION @extschema@.paxos_update(text, text, text, text) IS
+	'sets a key that is there, true if it was; takes effect when it returns, whatever the transaction does';
+COMMENT ON FUNCTION @extschema@.paxos_cas(text, text, text, text, text) IS
+	'sets a key whose value is as expected (NULL: absent), true if it was; takes effect when it returns, whatever the transaction does';
+COMMENT ON FUNCTION @extschema@.paxos_cas_revision(text, bigint, text, text, text) IS
+	'sets a key whose revision is as expected (0: absent), true if it was; takes effect when it returns, whatever the transaction does';
+COMMENT ON FUNCTION @extschema@.paxos_txn(jsonb, jsonb, jsonb, text) IS
+	'checks several keys and does one of two lists of operations, all in one step; takes effect when it returns, whatever the transaction does';
 
 -- ---------------------------------------------------------------- reads
 
@@ -245,6 +285,11 @@ REVOKE ALL ON FUNCTION
 	@extschema@.paxos_clear(text, text),
 	@extschema@.paxos_clear_all(text, text),
 	@extschema@.paxos_batch(text[], text[], text, text),
+	@extschema@.paxos_insert(text, text, text, text),
+	@extschema@.paxos_update(text, text, text, text),
+	@extschema@.paxos_cas(text, text, text, text, text),
+	@extschema@.paxos_cas_revision(text, bigint, text, text, text),
+	@extschema@.paxos_txn(jsonb, jsonb, jsonb, text),
 	@extschema@.paxos_get(text, text, text),
 	@extschema@.paxos_get_row(text, text, text),
 	@extschema@.paxos_sync(text),

@@ -82,3 +82,14 @@ void condition_set_number(struct operation *operation, enum operation_preconditi
 	operation->operand = bytes;
 	operation->operand_length = PRECONDITION_NUMBER_BYTES;
 }
+
+void condition_set_value(struct operation *operation, enum operation_comparison comparison, const char *value,
+						 uint32_t length, char *bytes)
+{
+	bytes[0] = (char) comparison;
+	if (length > 0)
+		memcpy(bytes + 1, value, length);
+	operation->precondition = PRECONDITION_VALUE;
+	operation->operand = bytes;
+	operation->operand_length = length + 1;
+}

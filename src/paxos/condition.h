@@ -38,4 +38,8 @@ bool operation_is_done(const struct operation *operation, bool succeeds);
 void condition_set_number(struct operation *operation, enum operation_precondition precondition,
 						  enum operation_comparison comparison, uint64_t number, char *bytes);
 
+/* Likewise for one on the value: bytes has room for length + 1. */
+void condition_set_value(struct operation *operation, enum operation_comparison comparison, const char *value,
+						 uint32_t length, char *bytes);
+
 #endif /* PAXOS_CONDITION_H */

@@ -91,6 +91,25 @@ void check_key(TextArgument partition, TextArgument key)
 								  partition.length, key.length, COMMAND_KEY_BYTES_MAX)));
 }
 
+void operation_set_partition(struct operation *operation, TextArgument partition)
+{
+	operation->partition = partition.data;
+	operation->partition_length = (uint16_t) partition.length;
+}
+
+void operation_set_key(struct operation *operation, TextArgument key)
+{
+	operation->key = key.data;
+	operation->key_length = key.length;
+}
+
+void operation_set_value(struct operation *operation, TextArgument value)
+{
+	operation->value_kind = VALUE_TEXT;
+	operation->value = value.data;
+	operation->value_length = value.length;
+}
+
 ReadLevel consistency_argument(FunctionCallInfo fcinfo, int position)
 {
 	const char *level;

@@ -38,6 +38,11 @@ extern void check_request_id(FunctionCallInfo fcinfo, int position);
 extern void check_partition(TextArgument partition);
 extern void check_key(TextArgument partition, TextArgument key);
 
+/* Sets what an operation names; the bytes stay the argument's. */
+extern void operation_set_partition(struct operation *operation, TextArgument partition);
+extern void operation_set_key(struct operation *operation, TextArgument key);
+extern void operation_set_value(struct operation *operation, TextArgument value);
+
 /* The read level that an argument (NULL: the setting paxoskv.read_consistency) names; 22023 for no level. */
 extern ReadLevel consistency_argument(FunctionCallInfo fcinfo, int position);
 

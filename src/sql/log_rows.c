@@ -101,6 +101,10 @@ static const char *operation_kind_name(uint8 kind)
 			return "clear";
 		case OPERATION_CLEAR_ALL:
 			return "clear_all";
+		case OPERATION_GET:
+			return "get";
+		case OPERATION_CHECK:
+			return "check";
 		default:
 			return "unknown";
 	}
@@ -121,7 +125,7 @@ static void add_entry(RowBuilder *row, const ClientLogEntry *entry, const struct
 
 static void add_operation(RowBuilder *row, LogCursor *cursor, const struct operation *operation)
 {
-	bool has_key = operation->kind == OPERATION_PUT || operation->kind == OPERATION_DELETE;
+	bool has_key = operation->kind != OPERATION_CLEAR && operation->kind != OPERATION_CLEAR_ALL;
 
 	add_entry(row, &cursor->entry, &cursor->reader.header, operation_kind_name(operation->kind));
 	if (cursor->reader.request_id_length > 0)

@@ -25,35 +25,14 @@ PG_FUNCTION_INFO_V1(paxos_clear);
 PG_FUNCTION_INFO_V1(paxos_clear_all);
 PG_FUNCTION_INFO_V1(paxos_batch);
 
-/* ---------------------------------------------------------------- operations */
-
-static void set_partition(struct operation *operation, TextArgument partition)
-{
-	operation->partition = partition.data;
-	operation->partition_length = (uint16_t) partition.length;
-}
-
-static void set_key(struct operation *operation, TextArgument key)
-{
-	operation->key = key.data;
-	operation->key_length = key.length;
-}
-
-static void set_value(struct operation *operation, TextArgument value)
-{
-	operation->value_kind = VALUE_TEXT;
-	operation->value = value.data;
-	operation->value_length = value.length;
-}
-
 static uint64 put(TextArgument partition, TextArgument key, TextArgument value)
 {
 	struct operation operation = {.kind = OPERATION_PUT};
 
 	check_key(partition, key);
-	set_partition(&operation, partition);
-	set_key(&operation, key);
-	set_value(&operation, value);
+	operation_set_partition(&operation, partition);
+	operation_set_key(&operation, key);
+	operation_set_value(&operation, value);
 	return client_submit(&operation, 1).revision;
 }
 
@@ -165,8 +144,8 @@ Datum paxos_delete(PG_FUNCTION_ARGS)
 	partition = text_argument(fcinfo, 1, "partition");
 	check_request_id(fcinfo, 2);
 	check_key(partition, key);
-	set_partition(&operation, partition);
-	set_key(&operation, key);
+	operation_set_partition(&operation, partition);
+	operation_set_key(&operation, key);
 	PG_RETURN_BOOL(client_submit(&operation, 1).rows_removed > 0);
 }
 
@@ -181,7 +160,7 @@ Datum paxos_clear(PG_FUNCTION_ARGS)
 	partition = text_argument(fcinfo, 0, "partition");
 	check_request_id(fcinfo, 1);
 	check_partition(partition);
-	set_partition(&operation, partition);
+	operation_set_partition(&operation, partition);
 	PG_RETURN_INT64(client_submit(&operation, 1).rows_removed);
 }
 
@@ -202,7 +181,7 @@ Datum paxos_clear_all(PG_FUNCTION_ARGS)
 						errmsg("this cluster is not named \"%.*s\"",
 							   pg_mbcliplen(name.data, (int) name.length, 64), name.data),
 						errhint("Its name is \"%s\" (paxoskv.cluster_name).", status->cluster_name)));
-	set_key(&operation, name);
+	operation_set_key(&operation, name);
 	PG_RETURN_INT64(client_submit(&operation, 1).rows_removed);
 }
 
@@ -280,10 +259,10 @@ static uint32 fill_batch(struct operation *operations, TextArgument partition, c
 		{
 			entry->operation = n_operations++;
 			operations[entry->operation].kind = OPERATION_PUT;
-			set_partition(&operations[entry->operation], partition);
-			set_key(&operations[entry->operation], keys[i]);
+			operation_set_partition(&operations[entry->operation], partition);
+			operation_set_key(&operations[entry->operation], keys[i]);
 		}
-		set_value(&operations[entry->operation], values[i]);
+		operation_set_value(&operations[entry->operation], values[i]);
 	}
 	hash_destroy(seen);
 	return n_operations;

@@ -192,9 +192,9 @@ static void connect_to_database(void)
 	shared->database_oid = InvalidOid;
 	LWLockRelease(shared->status_lock);
 	if (OidIsValid(oid))
-		BackgroundWorkerInitializeConnectionByOid(oid, InvalidOid, 0);
+		BackgroundWorkerInitializeConnectionByOid(oid, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
 	else if (!tried)
-		BackgroundWorkerInitializeConnection(paxoskv_database, NULL, 0);
+		BackgroundWorkerInitializeConnection(paxoskv_database, NULL, BGWORKER_BYPASS_ALLOWCONN);
 	else
 		look_for_database();
 	LWLockAcquire(shared->status_lock, LW_EXCLUSIVE);
@@ -215,6 +215,8 @@ static void override_settings(void)
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_isolation", "read committed"},
 		{"row_security", "off"},
+		{"exit_on_error", "off"},
+		{"max_parallel_workers_per_gather", "0"},
 		{"plan_cache_mode", "force_generic_plan"},
 		{"enable_seqscan", "off"},
 		{"enable_hashjoin", "off"},
@@ -346,6 +348,7 @@ static bool make_details_segment(Request *request, const ApplyResult *result)
 /* Puts what the command's operations did where its client finds it. */
 static RequestOutcome hand_over_details(Request *request, const ApplyResult *result)
 {
+	request->details_lost = result->details_lost;
 	if (result->details_lost)
 		return OUTCOME_RESULT_LOST;
 	request->details_length = result->details_length;

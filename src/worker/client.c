@@ -335,7 +335,8 @@ static void take_details(const Request *request, ClientResult *result)
 	else if (taken)
 		memcpy(copy, request->details, length);
 	if (!taken)
-		raise_result_lost(request->session, request->number, request->slot);
+		raise_result_lost(request->session, request->number, request->slot,
+						  "there is no memory for what its operations read");
 	result->details = copy;
 	result->details_length = length;
 }
@@ -383,7 +384,10 @@ ClientResult client_submit(const struct operation *operations, uint32 n_operatio
 		check_outcome(request);
 		note_applied(request);
 		if (request->outcome == OUTCOME_RESULT_LOST && !slot_is_the_result(operations, n_operations))
-			raise_result_lost(request->session, request->number, request->slot);
+			raise_result_lost(request->session, request->number, request->slot,
+							  request->details_lost
+								  ? "what its operations read is too large to be handed over"
+								  : "the apply worker ended before it could say what it did");
 		result.revision = request->slot;
 		result.rows_removed = request->rows_removed;
 		result.succeeded = request->succeeded;

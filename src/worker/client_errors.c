@@ -139,16 +139,14 @@ void raise_unknown(Request *request, const char *why)
 	pg_unreachable();
 }
 
-void raise_result_lost(uint64 session, uint64 number, uint64 slot)
+void raise_result_lost(uint64 session, uint64 number, uint64 slot, const char *why)
 {
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
-		 errmsg("the command was applied, its result was not kept"),
-		 errdetail("Command s%llu-%llu was applied in slot %llu; the apply worker ended before it could say "
-				   "what it removed.",
-				   (unsigned long long) session, (unsigned long long) number, (unsigned long long) slot),
-		 errhint("Do not repeat it; a read shows what is there now.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
+			 errmsg("the command was applied, its result was not kept"),
+			 errdetail("Command s%llu-%llu was applied in slot %llu; %s.", (unsigned long long) session,
+					   (unsigned long long) number, (unsigned long long) slot, why),
+			 errhint("Do not repeat it; a read shows what is there now.")));
 	pg_unreachable();
 }
 

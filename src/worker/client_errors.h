@@ -29,7 +29,7 @@ pg_noreturn extern void refuse_queue_full(RequestKind kind, bool for_bytes);
 pg_noreturn extern void raise_unknown(Request *request, const char *why);
 
 /* 40003: applied, but what it did is not known any more (X6). */
-pg_noreturn extern void raise_result_lost(uint64 session, uint64 number, uint64 slot);
+pg_noreturn extern void raise_result_lost(uint64 session, uint64 number, uint64 slot, const char *why);
 
 /* 40003: the statement was cancelled when its command was applied already; why: a sentence. */
 pg_noreturn extern void raise_cancelled_late(uint64 session, uint64 number, uint64 slot, const char *why);

@@ -105,6 +105,7 @@ typedef struct Request
 	Admission admission;
 	uint64 slot;
 	int64 rows_removed;
+	bool details_lost;          /* OUTCOME_RESULT_LOST: they are too large */
 	bool succeeded;             /* a command's preconditions held */
 	uint32 details_length;      /* what its operations did: in "details", or in a segment if there is one */
 	dsm_handle details_segment; /* pinned; DSM_HANDLE_INVALID: none */

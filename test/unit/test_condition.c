@@ -19,10 +19,10 @@ static struct operation check(uint8_t precondition, const char *operand, uint32_
 
 static bool value_holds(uint8_t comparison, const char *value, const struct condition_row *row)
 {
-	char operand[32] = {(char) comparison};
-	struct operation operation = check(PRECONDITION_VALUE, operand, (uint32_t) strlen(value) + 1);
+	struct operation operation = {.kind = OPERATION_CHECK};
+	char operand[32];
 
-	memcpy(operand + 1, value, strlen(value));
+	condition_set_value(&operation, comparison, value, (uint32_t) strlen(value), operand);
 	return condition_holds(&operation, row);
 }
 
