@@ -8,7 +8,6 @@
 
 #include "fmgr.h"
 
-#include "paxos/condition.h"
 #include "sql/arguments.h"
 
 PG_FUNCTION_INFO_V1(paxos_insert);

@@ -15,7 +15,6 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#include "paxos/condition.h"
 #include "sql/arguments.h"
 
 PG_FUNCTION_INFO_V1(paxos_txn);

@@ -13,7 +13,7 @@
 
 #include "datatype/timestamp.h"
 
-#include "paxos/command.h"
+#include "paxos/condition.h"
 #include "paxos/paxos.h"
 
 typedef enum ReadLevel
