@@ -108,6 +108,24 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'paxos_batch'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION @extschema@.paxos_batch_json(
+	pairs jsonb, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'paxos_batch_json_jsonb'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_batch_json(
+	pairs json, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'paxos_batch_json_json'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_batch_json(
+	pairs text, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'paxos_batch_json_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 CREATE FUNCTION @extschema@.paxos_insert(
 	key text, value text, partition text DEFAULT 'default', request_id text DEFAULT NULL)
 RETURNS boolean
@@ -150,6 +168,12 @@ COMMENT ON FUNCTION @extschema@.paxos_clear_all(text, text) IS
 	'deletes all keys of the cluster named so and returns how many; takes effect when it returns, whatever the transaction does';
 COMMENT ON FUNCTION @extschema@.paxos_batch(text[], text[], text, text) IS
 	'sets many keys in one step, all or nothing, and returns their revision; takes effect when it returns, whatever the transaction does';
+COMMENT ON FUNCTION @extschema@.paxos_batch_json(jsonb, text, text) IS
+	'sets the keys of a JSON object to its values in one step, all or nothing, and returns their revision; takes effect when it returns, whatever the transaction does';
+COMMENT ON FUNCTION @extschema@.paxos_batch_json(json, text, text) IS
+	'sets the keys of a JSON object to its values in one step, all or nothing, and returns their revision; takes effect when it returns, whatever the transaction does';
+COMMENT ON FUNCTION @extschema@.paxos_batch_json(text, text, text) IS
+	'sets the keys of a JSON object to its values in one step, all or nothing, and returns their revision; takes effect when it returns, whatever the transaction does';
 COMMENT ON FUNCTION @extschema@.paxos_insert(text, text, text, text) IS
 	'sets a key that is absent, true if it was; takes effect when it returns, whatever the transaction does';
 COMMENT ON FUNCTION @extschema@.paxos_update(text, text, text, text) IS
@@ -175,17 +199,49 @@ RETURNS SETOF paxoskv.key_value
 AS 'MODULE_PATHNAME', 'paxos_get_row'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
 
+CREATE FUNCTION @extschema@.paxos_get_many(
+	keys text[], partition text DEFAULT 'default', consistency text DEFAULT NULL)
+RETURNS SETOF paxoskv.key_value
+AS 'MODULE_PATHNAME', 'paxos_get_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+
+CREATE FUNCTION @extschema@.paxos_range(
+	start_key text DEFAULT NULL, end_key text DEFAULT NULL, max_rows bigint DEFAULT NULL,
+	partition text DEFAULT 'default', consistency text DEFAULT NULL)
+RETURNS SETOF paxoskv.key_value
+AS 'MODULE_PATHNAME', 'paxos_range'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_prefix(
+	prefix text, max_rows bigint DEFAULT NULL, partition text DEFAULT 'default', consistency text DEFAULT NULL)
+RETURNS SETOF paxoskv.key_value
+AS 'MODULE_PATHNAME', 'paxos_prefix'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 CREATE FUNCTION @extschema@.paxos_sync(consistency text DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'paxos_sync'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_wait(revision bigint)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'paxos_wait'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION @extschema@.paxos_get(text, text, text) IS
 	'the value of a key, NULL if it is absent; sees what other sessions wrote up to now, whatever the transaction''s snapshot';
 COMMENT ON FUNCTION @extschema@.paxos_get_row(text, text, text) IS
 	'the row of a key, none if it is absent; sees what other sessions wrote up to now, whatever the transaction''s snapshot';
+COMMENT ON FUNCTION @extschema@.paxos_get_many(text[], text, text) IS
+	'the rows of some keys in bytewise key order, absent ones left out; sees what other sessions wrote up to now, whatever the transaction''s snapshot';
+COMMENT ON FUNCTION @extschema@.paxos_range(text, text, bigint, text, text) IS
+	'the rows from start_key on and before end_key in bytewise key order, as they are when it begins, whatever the transaction''s snapshot';
+COMMENT ON FUNCTION @extschema@.paxos_prefix(text, bigint, text, text) IS
+	'the rows whose keys begin with prefix in bytewise key order, as they are when it begins, whatever the transaction''s snapshot';
 COMMENT ON FUNCTION @extschema@.paxos_sync(text) IS
 	'waits until plain queries here see all that was written before, and returns the slot reached';
+COMMENT ON FUNCTION @extschema@.paxos_wait(bigint) IS
+	'waits until plain queries here see the write of that revision, made on any node, and returns the slot reached';
 
 -- ---------------------------------------------------------------- status
 
@@ -285,6 +341,9 @@ REVOKE ALL ON FUNCTION
 	@extschema@.paxos_clear(text, text),
 	@extschema@.paxos_clear_all(text, text),
 	@extschema@.paxos_batch(text[], text[], text, text),
+	@extschema@.paxos_batch_json(jsonb, text, text),
+	@extschema@.paxos_batch_json(json, text, text),
+	@extschema@.paxos_batch_json(text, text, text),
 	@extschema@.paxos_insert(text, text, text, text),
 	@extschema@.paxos_update(text, text, text, text),
 	@extschema@.paxos_cas(text, text, text, text, text),
@@ -292,7 +351,11 @@ REVOKE ALL ON FUNCTION
 	@extschema@.paxos_txn(jsonb, jsonb, jsonb, text),
 	@extschema@.paxos_get(text, text, text),
 	@extschema@.paxos_get_row(text, text, text),
+	@extschema@.paxos_get_many(text[], text, text),
+	@extschema@.paxos_range(text, text, bigint, text, text),
+	@extschema@.paxos_prefix(text, bigint, text, text),
 	@extschema@.paxos_sync(text),
+	@extschema@.paxos_wait(bigint),
 	@extschema@.paxos_status(),
 	@extschema@.paxos_log(bigint, bigint)
 FROM PUBLIC;

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 
 #include "sql/hooks.h"
+#include "sql/row_scan.h"
 #include "worker/settings.h"
 #include "worker/shmem.h"
 #include "worker/workers.h"
@@ -28,5 +29,6 @@ void _PG_init(void)
 	paxoskv_settings_check();
 	shmem_install_hooks();
 	sql_install_hooks();
+	sql_install_row_plans();
 	workers_register();
 }

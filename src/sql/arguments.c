@@ -4,8 +4,10 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -50,12 +52,44 @@ TextArgument text_of_datum(Datum datum)
 	return text;
 }
 
+Datum text_datum(TextArgument text)
+{
+	return PointerGetDatum(cstring_to_text_with_len(text.data, (int) text.length));
+}
+
 TextArgument text_argument(FunctionCallInfo fcinfo, int position, const char *name)
 {
 	if (PG_ARGISNULL(position))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("parameter \"%s\" must not be null", name)));
 	return text_of_datum(PG_GETARG_DATUM(position));
+}
+
+TextArgument *text_array_argument(FunctionCallInfo fcinfo, int position, const char *name, int *n)
+{
+	ArrayType *array;
+	Datum *elements;
+	bool *nulls;
+	TextArgument *texts;
+
+	if (PG_ARGISNULL(position))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("parameter \"%s\" must not be null", name)));
+	array = PG_GETARG_ARRAYTYPE_P(position);
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+						errmsg("parameter \"%s\" must be a one-dimensional array", name)));
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, n);
+	texts = palloc(sizeof(TextArgument) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("parameter \"%s\" must not contain nulls", name),
+							errdetail("Element %d is null.", i + 1)));
+		texts[i] = text_of_datum(elements[i]);
+	}
+	return texts;
 }
 
 void check_request_id(FunctionCallInfo fcinfo, int position)

@@ -31,6 +31,12 @@ extern TextArgument text_argument(FunctionCallInfo fcinfo, int position, const c
 /* The bytes of a text value. */
 extern TextArgument text_of_datum(Datum datum);
 
+/* A palloc'd text of them. */
+extern Datum text_datum(TextArgument text);
+
+/* The n elements of a one-dimensional text array without nulls; the texts palloc'd.  22004, 2202E. */
+extern TextArgument *text_array_argument(FunctionCallInfo fcinfo, int position, const char *name, int *n);
+
 /* A request id can't be remembered yet: 0A000 unless it is NULL. */
 extern void check_request_id(FunctionCallInfo fcinfo, int position);
 

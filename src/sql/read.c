@@ -1,5 +1,6 @@
 /*
- * read.c - the SQL functions that read the store: get, get_row, sync.
+ * read.c - the SQL functions that read one key, get and get_row, and those that wait for plain queries' sake, sync and
+ * wait.
  *
  * A read first waits until this node has applied what its level must see (R1 to R3), then looks the key up
  * in this node's table with a snapshot taken after that wait, whatever snapshot the caller's query has.
@@ -12,29 +13,21 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_collation.h"
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "sql/arguments.h"
+#include "sql/key_value.h"
 #include "sql/tables.h"
 
 PG_FUNCTION_INFO_V1(paxos_get);
 PG_FUNCTION_INFO_V1(paxos_get_row);
 PG_FUNCTION_INFO_V1(paxos_sync);
-
-/* Columns of the type paxoskv.key_value. */
-#define KEY_VALUE_COLUMNS 6
-
-static Datum text_datum(TextArgument text)
-{
-	return PointerGetDatum(cstring_to_text_with_len(text.data, (int) text.length));
-}
+PG_FUNCTION_INFO_V1(paxos_wait);
 
 /* Bytewise equality whatever the column's collation: the index's operator class compares so too. */
 static void set_key_equal(ScanKey scan_key, AttrNumber column, TextArgument text)
@@ -99,24 +92,8 @@ Datum paxos_get(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(value);
 }
 
-/* Somebody may have altered the type: columns of his own are harmless, others must not be misread. */
-static void check_key_value(TupleDesc descriptor)
-{
-	static const Oid types[KEY_VALUE_COLUMNS] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID};
-	bool same = descriptor->natts >= KEY_VALUE_COLUMNS;
-
-	for (int i = 0; same && i < KEY_VALUE_COLUMNS; i++)
-		same = TupleDescAttr(descriptor, i)->atttypid == types[i];
-	if (!same)
-		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("type \"%s.key_value\" is not as the extension made it", PAXOSKV_SCHEMA),
-						errhint("Undo what ALTER TYPE has changed.")));
-}
-
 Datum paxos_get_row(PG_FUNCTION_ARGS)
 {
-	static const AttrNumber columns[] = {KV_PARTITION,       KV_KEY,       KV_VALUE, KV_REVISION,
-										 KV_CREATE_REVISION, KV_WRITTEN_AT};
 	TextArgument key = text_argument(fcinfo, 0, "key");
 	TextArgument partition = text_argument(fcinfo, 1, "partition");
 	ReadLevel level = consistency_argument(fcinfo, 2);
@@ -124,7 +101,6 @@ Datum paxos_get_row(PG_FUNCTION_ARGS)
 	Datum *values;
 	bool *nulls;
 
-	StaticAssertStmt(lengthof(columns) == KEY_VALUE_COLUMNS, "columns of key_value");
 	check_key(partition, key);
 	check_database();
 	InitMaterializedSRF(fcinfo, 0);
@@ -134,25 +110,45 @@ Datum paxos_get_row(PG_FUNCTION_ARGS)
 	nulls = palloc(result->setDesc->natts * sizeof(bool));
 	memset(nulls, true, result->setDesc->natts * sizeof(bool));
 	client_wait_for_read(level);
-	if (find_row(partition, key, columns, lengthof(columns), values, nulls))
+	if (find_row(partition, key, key_value_columns, KEY_VALUE_COLUMNS, values, nulls))
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	PG_RETURN_NULL();
 }
 
-/*
- * The slot reached.  A later plain SELECT sees it only with a snapshot taken after this call, which
- * REPEATABLE READ and SERIALIZABLE do not take.
- */
+/* A later plain SELECT must take its snapshot after the call, which REPEATABLE READ and SERIALIZABLE don't. */
+static void check_new_snapshots(const char *function_name)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s cannot run in a REPEATABLE READ or SERIALIZABLE transaction", function_name),
+				 errdetail("Its queries all see the snapshot that this call itself fixes, which is too old."),
+				 errhint("Call %s before BEGIN, under READ COMMITTED.", function_name)));
+}
+
+/* The slot reached. */
 Datum paxos_sync(PG_FUNCTION_ARGS)
 {
 	ReadLevel level = consistency_argument(fcinfo, 0);
 
 	check_database();
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("paxos_sync() cannot run in a REPEATABLE READ or SERIALIZABLE transaction"),
-				 errdetail("Its queries all see the snapshot that this call itself fixes, which is too old."),
-				 errhint("Call paxos_sync() before BEGIN, under READ COMMITTED.")));
+	check_new_snapshots("paxos_sync()");
 	PG_RETURN_INT64((int64) client_wait_for_read(level));
+}
+
+/* The slot reached. */
+Datum paxos_wait(PG_FUNCTION_ARGS)
+{
+	int64 revision;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("parameter \"%s\" must not be null", "revision")));
+	revision = PG_GETARG_INT64(0);
+	if (revision < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("revision must not be negative"),
+						errhint("Pass what a write returned, or revision from paxos_get_row().")));
+	check_database();
+	check_new_snapshots("paxos_wait()");
+	PG_RETURN_INT64((int64) client_wait_for_applied((uint64) revision));
 }

@@ -9,7 +9,6 @@
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
@@ -17,6 +16,7 @@
 
 #include "pg_compat.h"
 #include "sql/arguments.h"
+#include "sql/batch.h"
 
 PG_FUNCTION_INFO_V1(paxos_put);
 PG_FUNCTION_INFO_V1(paxos_put_any);
@@ -185,34 +185,6 @@ Datum paxos_clear_all(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(client_submit(&operation, 1).rows_removed);
 }
 
-/* The elements of a one-dimensional text array without nulls; its n, and their texts palloc'd. */
-static TextArgument *text_array_argument(FunctionCallInfo fcinfo, int position, const char *name, int *n)
-{
-	ArrayType *array;
-	Datum *elements;
-	bool *nulls;
-	TextArgument *texts;
-
-	if (PG_ARGISNULL(position))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("parameter \"%s\" must not be null", name)));
-	array = PG_GETARG_ARRAYTYPE_P(position);
-	if (ARR_NDIM(array) > 1)
-		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-						errmsg("parameter \"%s\" must be a one-dimensional array", name)));
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, n);
-	texts = palloc(sizeof(TextArgument) * Max(*n, 1));
-	for (int i = 0; i < *n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("parameter \"%s\" must not contain nulls", name),
-							errdetail("Element %d is null.", i + 1)));
-		texts[i] = text_of_datum(elements[i]);
-	}
-	return texts;
-}
-
 /* Where a key of a batch stands among its operations. */
 typedef struct BatchKey
 {
@@ -268,16 +240,27 @@ static uint32 fill_batch(struct operation *operations, TextArgument partition, c
 	return n_operations;
 }
 
+uint64 submit_batch(TextArgument partition, const TextArgument *keys, const TextArgument *values, int n)
+{
+	struct operation *operations = MemoryContextAllocExtended(
+		CurrentMemoryContext, sizeof(struct operation) * (Size) n, MCXT_ALLOC_ZERO | MCXT_ALLOC_HUGE);
+	uint32 n_operations = fill_batch(operations, partition, keys, values, n);
+
+	if (n_operations > COMMAND_OPERATIONS_MAX)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many keys in one batch"),
+						errdetail("It has %u; the limit is %d.", n_operations, COMMAND_OPERATIONS_MAX),
+						errhint("Split the batch; each part is then all or nothing by itself.")));
+	return client_submit(operations, n_operations).revision;
+}
+
 /* NULL for an empty batch: nothing is written, so there is no revision. */
 Datum paxos_batch(PG_FUNCTION_ARGS)
 {
 	TextArgument *keys;
 	TextArgument *values;
 	TextArgument partition;
-	struct operation *operations;
 	int n_keys;
 	int n_values;
-	uint32 n_operations;
 
 	check_may_write("paxos_batch()");
 	keys = text_array_argument(fcinfo, 0, "keys", &n_keys);
@@ -291,12 +274,5 @@ Datum paxos_batch(PG_FUNCTION_ARGS)
 	check_partition(partition);
 	if (n_keys == 0)
 		PG_RETURN_NULL();
-	operations = MemoryContextAllocExtended(CurrentMemoryContext, sizeof(struct operation) * (Size) n_keys,
-											MCXT_ALLOC_ZERO | MCXT_ALLOC_HUGE);
-	n_operations = fill_batch(operations, partition, keys, values, n_keys);
-	if (n_operations > COMMAND_OPERATIONS_MAX)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many keys in one batch"),
-						errdetail("It has %u; the limit is %d.", n_operations, COMMAND_OPERATIONS_MAX),
-						errhint("Split the batch; each part is then all or nothing by itself.")));
-	PG_RETURN_INT64((int64) client_submit(operations, n_operations).revision);
+	PG_RETURN_INT64((int64) submit_batch(partition, keys, values, n_keys));
 }

@@ -462,6 +462,9 @@ uint64 client_wait_for_applied(uint64 slot)
 	require_preloaded();
 	require_database();
 	require_primary();
+	/* What is applied stays so, whatever has become of this node; what is not may never be. */
+	if (pg_atomic_read_u64(&paxos_shared->applied_slot) < slot)
+		check_admission(REQUEST_READ);
 	return wait_applied(slot, deadline_from_now());
 }
 

@@ -162,6 +162,8 @@ void raise_cancelled_late(uint64 session, uint64 number, uint64 slot, const char
 
 void refuse_not_applied(uint64 slot)
 {
+	bool is_chosen = slot <= pg_atomic_read_u64(&paxos_shared->chosen_slot);
+
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
@@ -169,7 +171,10 @@ void refuse_not_applied(uint64 slot)
 				(unsigned long long) slot),
 		 errdetail("This node has applied through slot %llu. Nothing was changed; it is safe to try again.",
 				   (unsigned long long) pg_atomic_read_u64(&paxos_shared->applied_slot)),
-		 errhint("Something may hold a lock on paxoskv.kv; detail in paxos_status() says what apply waits "
-				 "for.")));
+		 is_chosen
+			 ? errhint("Something may hold a lock on paxoskv.kv; detail in paxos_status() says what apply "
+					   "waits for.")
+			 : errhint("This node does not know of a write in that slot: there is none yet, or this "
+					   "node has not heard of it.")));
 	pg_unreachable();
 }
