@@ -11,29 +11,30 @@
 
 static const char *const names[2] = {"metadata.1", "metadata.2"};
 
+/* A later epoch's promise, a higher one of the same, a higher run: none of them ever falls (B4). */
+static void keep_higher(struct plog_metadata *into, const struct plog_metadata *from)
+{
+	if (from->promise_epoch > into->promise_epoch || (from->promise_epoch == into->promise_epoch &&
+													  paxos_ballot_compare(from->promise, into->promise) > 0))
+	{
+		into->promise = from->promise;
+		into->promise_epoch = from->promise_epoch;
+	}
+	if (from->run > into->run)
+		into->run = from->run;
+}
+
 /* Takes over what a good copy says; of two, the newer one's, and the highest promise and run. */
 static void merge(struct plog_metadata *into, const struct plog_metadata *copy, bool first)
 {
-	struct paxos_ballot promise = into->promise;
-	uint64_t epoch = into->promise_epoch;
-	uint64_t run = into->run;
+	struct plog_metadata before = *into;
 
 	if (first || copy->sequence > into->sequence)
 		*into = *copy;
 	if (first)
 		return;
-	if (epoch > into->promise_epoch ||
-		(epoch == into->promise_epoch && paxos_ballot_compare(promise, into->promise) > 0))
-	{
-		into->promise = promise;
-		into->promise_epoch = epoch;
-	}
-	if (epoch == copy->promise_epoch && paxos_ballot_compare(copy->promise, into->promise) > 0)
-		into->promise = copy->promise;
-	if (run > into->run)
-		into->run = run;
-	if (copy->run > into->run)
-		into->run = copy->run;
+	keep_higher(into, &before);
+	keep_higher(into, copy);
 }
 
 /* One copy; absent or bad leaves metadata_good false. */
