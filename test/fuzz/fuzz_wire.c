@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "log/log.h"
-#include "transport/bytes.h"
+#include "paxos/bytes.h"
 #include "transport/frame.h"
 #include "transport/handshake.h"
 #include "transport/wire.h"
