@@ -70,6 +70,8 @@ static void forget_election(struct paxos *p)
 	}
 }
 
+bool followers_forward;
+
 /* What only counts or warns, or is written before it is read. */
 static void forget_statistics(struct paxos *p)
 {
@@ -77,6 +79,9 @@ static void forget_statistics(struct paxos *p)
 	memset(p->noop_bytes, 0, sizeof(p->noop_bytes));
 	p->write_head = p->n_write_entries = 0; /* drained */
 	p->owe_role_event = false;
+	/* FORWARD alone carries it, and nobody sends one who was never told of a ready leader */
+	if (!followers_forward)
+		p->proposer.sequence = 0;
 	/* A6: its limit is never near */
 	p->n_marks = p->mark_head = 0;
 	p->bytes_taken = p->bytes_applied = 0;

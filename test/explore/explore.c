@@ -1,7 +1,7 @@
 /*
  * explore.c - the command line.
  *
- *	explore [--short] [--start NAME] [--seconds S] [--depth N] [--states N] [--list]
+ *	explore [--short] [--start NAME] [--budget B] [--seconds S] [--depth N] [--states N] [--list]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +12,53 @@
 struct settings
 {
 	const char *start;
-	double seconds; /* of all starts */
+	const char *budget; /* instead of the start's own */
+	double seconds;     /* of all starts */
 	uint32_t depth;
 	uint64_t states; /* of one start */
 };
 
 static void usage(void)
 {
-	die("usage: explore [--short] [--start NAME] [--seconds S] [--depth N] [--states N] [--list]");
+	die("usage: explore [--short] [--start NAME] [--budget B] [--seconds S] [--depth N] [--states N] [--list]");
+}
+
+/* A budget as "e2 p1 c1": a letter and a number for each. */
+static const struct
+{
+	char letter;
+	uint8_t offset;
+	const char *what;
+} letters[] = {
+	{'e', offsetof(struct budget, elections), "elections"},
+	{'p', offsetof(struct budget, proposals), "proposals"},
+	{'c', offsetof(struct budget, crashes), "crashes"},
+	{'l', offsetof(struct budget, cuts), "nodes cut off"},
+	{'u', offsetof(struct budget, duplicates), "messages delivered twice"},
+	{'t', offsetof(struct budget, ticks), "waits"},
+	{'r', offsetof(struct budget, reads), "reads"},
+	{'b', offsetof(struct budget, beats), "rounds of heartbeats"},
+	{'d', offsetof(struct budget, delays), "1 + delays; none: any order"},
+};
+#define LETTERS (sizeof(letters) / sizeof(letters[0]))
+
+static struct budget parse_budget(const char *text)
+{
+	struct budget budget = {0};
+
+	for (; *text != '\0'; text++)
+	{
+		uint32_t i = 0;
+
+		if (*text == ' ')
+			continue;
+		while (i < LETTERS && letters[i].letter != *text)
+			i++;
+		if (i == LETTERS || text[1] < '0' || text[1] > '9')
+			die("a budget is made of these, each with a digit: e p c l u t r b d");
+		((uint8_t *) &budget)[letters[i].offset] = (uint8_t) (*++text - '0');
+	}
+	return budget;
 }
 
 static void list(void)
@@ -45,7 +84,9 @@ static void parse(int n, char **argument, struct settings *settings)
 		if (i + 1 == n)
 			usage();
 		i++;
-		if (strcmp(name, "--start") == 0)
+		if (strcmp(name, "--budget") == 0)
+			settings->budget = argument[i];
+		else if (strcmp(name, "--start") == 0)
 			settings->start = argument[i];
 		else if (strcmp(name, "--seconds") == 0)
 			settings->seconds = atof(argument[i]);
@@ -64,16 +105,17 @@ static bool wanted(const struct settings *settings, const struct start *start)
 }
 
 /* Explores from one start; false: something broke. */
-static bool explore(const struct start *start, const struct limits *limits, struct findings *total)
+static bool explore(const struct start *start, const char *budget, const struct limits *limits, struct findings *total)
 {
 	struct findings f;
 	struct world w;
 
+	followers_forward = parse_budget(budget).beats > 0;
 	start->make(&w);
-	w.left = start->budget;
+	w.left = parse_budget(budget);
 	search(&w, limits, &f);
-	printf("%-10s depth %2u%-9s %10llu states %11llu transitions %6.1f s  %.2f M/s\n", start->name, f.depth,
-		   f.complete ? " (all)" : "", (unsigned long long) f.states, (unsigned long long) f.transitions,
+	printf("%-9s %-20s depth %2u%-6s %10llu states %11llu transitions %6.1f s  %.2f M/s\n", start->name, budget,
+		   f.depth, f.complete ? " (all)" : "", (unsigned long long) f.states, (unsigned long long) f.transitions,
 		   f.seconds, (double) f.transitions / 1e6 / f.seconds);
 	fflush(stdout);
 	total->states += f.states;
@@ -100,7 +142,7 @@ int main(int n, char **argument)
 								.depth = settings.depth,
 								.states = settings.states};
 
-		if (wanted(&settings, &starts[i]) && !explore(&starts[i], &limits, &total))
+		if (wanted(&settings, &starts[i]) && !explore(&starts[i], settings.budget != NULL ? settings.budget : starts[i].budget, &limits, &total))
 			return 1;
 	}
 	printf("%llu distinct states, %llu transitions in %.0f s; nothing broke\n", (unsigned long long) total.states,

@@ -89,6 +89,8 @@ struct face
 	uint8_t applied_end; /* through what the core called chosen, and what its log held there */
 	uint8_t claimed;     /* the highest chosen index ever sent by it as a leader */
 	uint8_t applied[SLOTS];
+	uint8_t end; /* what is durable now */
+	uint8_t log[SLOTS];
 	struct held held[BALLOTS];
 };
 
@@ -121,10 +123,10 @@ struct node
 
 enum input_type
 {
-	OP_DELIVER = 1, /* a: message */
+	OP_DELIVER = 1, /* a: message; b: see OP_BEAT */
 	OP_DURABLE,     /* a: how many pending writes */
 	OP_ELECT,       /* a, b: answers to its heartbeat, or 0 */
-	OP_BEAT,        /* a: to whom; out[0] is the heartbeat */
+	OP_BEAT,        /* a: to whom; b: tells whether it is a ready leader; out[0] is the heartbeat */
 	OP_TICK,        /* short: what got no answer is asked again */
 	OP_LONG_TICK,   /* an election timeout passes */
 	OP_PROPOSE,     /* a: which proposal */
@@ -174,6 +176,7 @@ uint32_t node_core_bytes(void);
 
 /* canon.c: makes states that behave alike equal, in place */
 void canonicalize(struct paxos *p);
+extern bool followers_forward; /* set before all: whether heartbeats will tell of ready leaders */
 
 /* ---------------------------------------------------------------- judge.c */
 
@@ -199,6 +202,11 @@ struct budget
 	uint8_t duplicates;
 	uint8_t reads;
 	uint8_t beats;
+	/*
+	 * 0: any order.  Else 1 + how often the one who is next may be passed over: disks and messages take their
+	 * turn, the oldest first, but for so many that are held back and come at any time, or never.
+	 */
+	uint8_t delays;
 };
 
 struct world
@@ -208,8 +216,10 @@ struct world
 	uint8_t cut;        /* the node whose links are cut, 0: none */
 	uint8_t read_floor; /* S11: 1 + what the read's index must reach; 0: no read is open */
 	uint8_t reader;
+	uint8_t stalled; /* delays: nodes whose disk is held back, a bit each */
+	uint8_t held;    /* of those in flight */
 	uint8_t n;
-	uint32_t flight[FLIGHT]; /* messages, in rising order */
+	uint32_t flight[FLIGHT]; /* messages: those held, by rising id; the others by age */
 };
 
 enum action_type
@@ -225,7 +235,9 @@ enum action_type
 	READ,
 	CRASH,
 	CUT,
-	HEAL
+	HEAL,
+	HOLD, /* the oldest message is passed over */
+	STALL /* a node's disk is */
 };
 
 struct action
@@ -253,8 +265,8 @@ struct start
 	const char *name;
 	const char *what;
 	void (*make)(struct world *w);
-	uint32_t weight;       /* its share of the time */
-	struct budget budget;
+	uint32_t weight; /* its share of the time */
+	const char *budget;
 };
 
 extern const struct start starts[];

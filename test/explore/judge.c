@@ -1,5 +1,5 @@
 /*
- * judge.c - S1 to S7, from what nodes handed to their logs, what is durable there and what they sent.
+ * judge.c - S1 to S7 and S9, from what nodes handed to their logs, what is durable there and what they sent.
  *
  * What a judge must remember travels with the node (struct face), so that it is part of the state: two paths
  * that differ only in what was once durable are two states.
@@ -88,6 +88,8 @@ const char *judge_durable(struct node *n)
 {
 	struct held *held;
 
+	n->face.end = n->durable.end;
+	memcpy(n->face.log, n->durable.log, sizeof(n->face.log));
 	if (n->durable.accepted == 0)
 		return NULL;
 	held = find_held(&n->face, n->durable.accepted);
@@ -238,6 +240,21 @@ static const char *judge_adopted(const struct held *held, const struct chosen *c
 	return NULL;
 }
 
+/* S9: a log that held a slot as it was chosen, or later, holds it for good. */
+static const char *judge_kept(const struct face *face, const struct chosen *chosen)
+{
+	for (uint32_t i = 0; i < face->n_held; i++)
+	{
+		const struct held *held = &face->held[i];
+
+		for (uint32_t slot = 1; slot <= chosen->through && slot <= held->durable_end; slot++)
+			if (chosen->at[slot] <= held->ballot &&
+				(slot > face->end || face->log[slot] != chosen->value[slot]))
+				return "S9: a chosen entry is gone from a log that held it";
+	}
+	return NULL;
+}
+
 /* S7 */
 static const char *judge_claims(const struct face *face, const struct chosen *chosen)
 {
@@ -267,7 +284,7 @@ static const char *judge_faces(const struct face *const *face)
 		for (uint32_t j = 0; j < face[i]->n_held; j++)
 			if ((wrong = judge_adopted(&face[i]->held[j], &chosen)) != NULL)
 				return wrong;
-		if ((wrong = judge_claims(face[i], &chosen)) != NULL)
+		if ((wrong = judge_claims(face[i], &chosen)) != NULL || (wrong = judge_kept(face[i], &chosen)) != NULL)
 			return wrong;
 	}
 	return NULL;

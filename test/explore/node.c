@@ -13,7 +13,7 @@ struct pool *values, *messages, *nodes, *faces, *texts;
 
 #define COMMAND_BYTES (ENTRY_HEADER_BYTES + 8)
 #define UNCHOSEN_KEPT SLOTS
-#define COMMANDS_KEPT 4
+#define COMMANDS_KEPT 6
 
 /* A part of the core's memory that is kept; the rest is constant, or empty whenever an input has been drained. */
 struct range
@@ -39,6 +39,7 @@ static struct
 	struct paxos *p;
 	struct result result;
 	jmp_buf failed;
+	bool tells; /* heartbeats made now tell whether this node is a ready leader */
 	const char *violation;
 	char text[256];
 } now;
@@ -218,6 +219,7 @@ static void send(const struct paxos_message *m)
 	if (m->type == PAXOS_HEARTBEAT_REPLY)
 	{
 		flying.m.content = false; /* README, "Elections" */
+		flying.m.ready &= now.tells;
 		now.result.reply = pool_intern(messages, &flying, sizeof(flying));
 		return;
 	}
@@ -232,7 +234,8 @@ static void take_event(const struct paxos_event *e)
 			check(judge_chosen(&now.node, e->slot));
 			break;
 		case PAXOS_EVENT_READ:
-			now.result.read_index = (int16_t) e->slot;
+			if (e->number == now.p->reader.last_token) /* that of the last read */
+				now.result.read_index = (int16_t) e->slot;
 			break;
 		case PAXOS_EVENT_FENCED:
 			violate("X1: a node fences itself though it is the only one of its id");
@@ -406,7 +409,7 @@ static bool propose(uint32_t proposal)
 
 static bool can_read(const struct paxos *p)
 {
-	return p->proposer.usable && !p->reader.asked && p->reader.answered_token == p->reader.last_token;
+	return p->proposer.usable;
 }
 
 static void beat(uint32_t peer)
@@ -419,6 +422,7 @@ static void beat(uint32_t peer)
 	memcpy(&flying.m, &m, sizeof(m));
 	memset(&flying.m.damage, 0, sizeof(flying.m.damage));
 	flying.m.content = false;
+	flying.m.ready &= now.tells;
 	now.result.out[now.result.n_out++] = pool_intern(messages, &flying, sizeof(flying));
 }
 
@@ -527,6 +531,7 @@ static void run(uint32_t index, const struct input *op)
 	memset(&now.result, 0, sizeof(now.result));
 	now.result.read_index = -1;
 	now.violation = NULL;
+	now.tells = (op->type == OP_BEAT || op->type == OP_DELIVER) && op->b != 0;
 	restore(index);
 	if (setjmp(now.failed) != 0)
 	{

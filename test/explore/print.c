@@ -138,6 +138,10 @@ static const char *action_words(const struct world *w, struct action a)
 			return "its links are cut";
 		case HEAL:
 			return "its links are healed";
+		case HOLD:
+			return "the oldest message, to this node, is held back";
+		case STALL:
+			return "its disk is held back";
 	}
 	return "?";
 }

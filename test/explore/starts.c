@@ -29,6 +29,7 @@ static void step(struct world *w, uint8_t type, uint8_t node, uint16_t arg)
 	if (!done && (type == DELIVER || type == DUPLICATE)) /* of no effect: it is gone */
 	{
 		w->n--;
+		w->held--;
 		memmove(&w->flight[arg], &w->flight[arg + 1], (w->n - arg) * sizeof(w->flight[0]));
 		return;
 	}
@@ -84,7 +85,7 @@ static void deliver(struct world *w, enum paxos_message_type type, uint32_t to)
 
 static void lose_all(struct world *w)
 {
-	w->n = 0;
+	w->n = w->held = 0;
 }
 
 static void make_fresh(struct world *w)
@@ -106,12 +107,16 @@ static void make_stable(struct world *w)
 	settle(w, 0, 0);
 }
 
-/* Leader 1 has a command that nobody else has; leader 2, of 2 and 3, a no-op that nobody else has. */
-static void make_diverged(struct world *w)
+/*
+ * Leader 1 has commands that nobody else has; then node 2 leads, with the Promise of 3, and has appended its
+ * no-op and its session: two entries.  Its Syncs are in flight to 3.
+ */
+static void make_two_tails(struct world *w, uint32_t n_commands)
 {
 	make_stable(w);
-	w->left = (struct budget){.elections = 1, .proposals = 2};
-	step(w, PROPOSE, 1, 0);
+	w->left = (struct budget){.elections = 1, .proposals = (uint8_t) (n_commands + 1)};
+	for (uint32_t i = 0; i < n_commands; i++)
+		step(w, PROPOSE, 1, 0);
 	sync_disk(w, 1);
 	lose_all(w);
 	step(w, ELECT, 2, 0);
@@ -120,6 +125,20 @@ static void make_diverged(struct world *w)
 	sync_disk(w, 3);
 	deliver(w, PAXOS_PROMISE, 2);
 	sync_disk(w, 2);
+}
+
+/* Both leaders died: their logs are equally long and differ; 3 has neither. */
+static void make_diverged(struct world *w)
+{
+	make_two_tails(w, 2);
+	lose_all(w);
+}
+
+/* The dead leader's log is longer than what 2 and 3 have chosen since. */
+static void make_outlived(struct world *w)
+{
+	make_two_tails(w, 3);
+	settle(w, 2, 3);
 	lose_all(w);
 }
 
@@ -139,11 +158,30 @@ static void make_syncs(struct world *w)
 	deliver(w, PAXOS_PROMISE, 2);
 }
 
-/* As at stable, but only leader 1 knows that the command is chosen. */
+/* A copy of the Sync that node 3 has installed is still in flight, and so is an Accept that follows it. */
+static void make_late_sync(struct world *w)
+{
+	make_two_tails(w, 1);
+	w->left = (struct budget){.duplicates = 1};
+	for (uint16_t i = 0; i < w->n; i++)
+	{
+		const struct paxos_message *m = &message_get(w->flight[i])->m;
+
+		if (m->type == PAXOS_SYNC && m->to == 3)
+		{
+			step(w, DUPLICATE, 3, i);
+			break;
+		}
+	}
+	sync_disk(w, 3);
+	deliver(w, PAXOS_ACCEPTED, 2);
+}
+
+/* Only leader 1 knows that a command is chosen, and it is cut off. */
 static void make_unheard(struct world *w)
 {
 	make_fresh(w);
-	w->left = (struct budget){.elections = 1, .proposals = 1};
+	w->left = (struct budget){.elections = 1, .proposals = 1, .cuts = 1};
 	step(w, ELECT, 1, 0);
 	settle(w, 0, 0);
 	step(w, PROPOSE, 1, 0);
@@ -152,31 +190,39 @@ static void make_unheard(struct world *w)
 	sync_disk(w, 2);
 	deliver(w, PAXOS_ACCEPTED, 1);
 	lose_all(w);
+	step(w, CUT, 1, 0);
 }
 
-/* Leader 1 has heard nothing of leader 2, whose no-op 2 and 3 have chosen. */
+/*
+ * Leader 1 has heard nothing of leader 2, whose no-op 2 and 3 have chosen; an answer to a read round that it
+ * began before is in flight.
+ */
 static void make_deposed(struct world *w)
 {
 	make_stable(w);
-	w->left = (struct budget){.elections = 1};
+	w->left = (struct budget){.elections = 1, .reads = 1};
+	step(w, READ, 1, 0);
+	deliver(w, PAXOS_READ_ROUND, 3);
 	step(w, ELECT, 2, 0);
 	sync_disk(w, 2);
 	settle(w, 2, 3);
-	lose_all(w);
+	for (uint32_t i = w->n; i-- > 0;)
+		if (message_get(w->flight[i])->m.type != PAXOS_READ_ROUND_REPLY)
+		{
+			w->n--;
+			w->held--;
+			memmove(&w->flight[i], &w->flight[i + 1], (w->n - i) * sizeof(w->flight[0]));
+		}
 }
 
 const struct start starts[] = {
-	{"fresh", "three nodes that have just formed their cluster", make_fresh, 2,
-	 {.elections = 2, .proposals = 1, .crashes = 1, .duplicates = 1}},
-	{"stable", "a leader, one command chosen, all know it", make_stable, 3,
-	 {.elections = 2, .proposals = 2, .crashes = 1, .cuts = 1, .duplicates = 1, .ticks = 1}},
-	{"diverged", "two dead leaders' logs end differently", make_diverged, 3,
-	 {.elections = 2, .crashes = 1, .duplicates = 1}},
-	{"syncs", "a new leader's Syncs and an Accept of the old one are in flight", make_syncs, 3,
-	 {.elections = 1, .proposals = 1, .crashes = 1, .duplicates = 2, .ticks = 1}},
-	{"unheard", "only the leader knows what is chosen; a client reads", make_unheard, 1,
-	 {.elections = 1, .proposals = 1, .reads = 1, .crashes = 1, .ticks = 1}},
-	{"deposed", "a leader that does not know it; a client reads", make_deposed, 1,
-	 {.elections = 1, .proposals = 1, .reads = 1, .duplicates = 1, .ticks = 1}},
+	{"fresh", "three nodes that have just formed their cluster", make_fresh, 2, "e2 p1 c1 u1"},
+	{"stable", "a leader, one command chosen, all know it", make_stable, 3, "e2 p2 c1 l1 u1 t1"},
+	{"diverged", "two dead leaders' logs end differently", make_diverged, 3, "e2 c1 u1"},
+	{"outlived", "a dead leader's log is longer than what was chosen since", make_outlived, 2, "e2 c1 u1"},
+	{"syncs", "a new leader's Syncs and an Accept of the old one are in flight", make_syncs, 3, "e1 p1 c1 u2 t1"},
+	{"latesync", "a copy of an installed Sync is in flight, and an Accept", make_late_sync, 1, "e1 p1 c1"},
+	{"unheard", "only a leader that is cut off knows what is chosen; a client reads", make_unheard, 1, "e1 p1 r1 c1 t1"},
+	{"deposed", "a leader that does not know it; clients read", make_deposed, 1, "e1 p1 r2 u1 t1"},
 };
 const uint32_t n_starts = sizeof(starts) / sizeof(starts[0]);

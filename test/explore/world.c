@@ -22,22 +22,34 @@ size_t world_size(const struct world *w)
 static void remove_message(struct world *w, uint32_t at)
 {
 	w->n--;
+	w->held -= at < w->held;
 	memmove(&w->flight[at], &w->flight[at + 1], (w->n - at) * sizeof(w->flight[0]));
 }
 
-static bool add_message(struct world *w, uint32_t message)
+/* Among those held, which come in any order. */
+static void hold_message(struct world *w, uint32_t message)
 {
-	uint32_t at = w->n;
+	uint32_t at = w->held;
 
-	if (w->n == FLIGHT)
-		return false;
+	memmove(&w->flight[at + 1], &w->flight[at], (w->n - at) * sizeof(w->flight[0]));
 	while (at > 0 && w->flight[at - 1] > message)
 	{
 		w->flight[at] = w->flight[at - 1];
 		at--;
 	}
 	w->flight[at] = message;
+	w->held++;
 	w->n++;
+}
+
+static bool add_message(struct world *w, uint32_t message)
+{
+	if (w->n == FLIGHT)
+		return false;
+	if (w->left.delays == 0)
+		hold_message(w, message);
+	else
+		w->flight[w->n++] = message;
 	return true;
 }
 
@@ -87,18 +99,18 @@ static const struct result *do_operation(struct world *w, uint32_t id, uint32_t 
 }
 
 /* A heartbeat from "id" to "peer", and its answer: the id of it, 0 if there is none. */
-static uint32_t heartbeat(struct world *w, uint32_t id, uint32_t peer, const char **violation)
+static uint32_t heartbeat(struct world *w, uint32_t id, uint32_t peer, bool tells, const char **violation)
 {
 	const struct result *r;
 	uint32_t question;
 
 	if (!reachable(w, id, peer))
 		return 0;
-	r = do_operation(w, id, OP_BEAT, peer, 0, violation);
+	r = do_operation(w, id, OP_BEAT, peer, tells, violation);
 	if (r == NULL)
 		return 0;
 	question = r->out[0];
-	r = do_operation(w, peer, OP_DELIVER, question, 0, violation);
+	r = do_operation(w, peer, OP_DELIVER, question, tells, violation);
 	return r == NULL ? 0 : r->reply;
 }
 
@@ -109,14 +121,27 @@ static bool deliver(struct world *w, uint32_t at, bool keep, const char **violat
 	uint32_t message = w->flight[at];
 	const struct paxos_message *m = &message_get(message)->m;
 	const struct result *r;
+	bool its_turn = at >= w->held;
 
-	if (!reachable(w, m->from, m->to))
+	if (at >= w->n)
 		return false;
-	if (!keep)
-		remove_message(w, at);
+	remove_message(w, at);
+	if (!reachable(w, m->from, m->to)) /* lost with its connection, unless it is held */
+		return its_turn;
+	if (keep)
+		hold_message(w, message);
 	r = do_operation(w, m->to, OP_DELIVER, message, 0, violation);
 	/* what does nothing now might as well be delivered later, or never: the state before covers this one */
-	return r != NULL && !r->unchanged;
+	return r != NULL && (its_turn || !r->unchanged);
+}
+
+static bool make_durable(struct world *w, uint32_t id, uint32_t writes, const char **violation)
+{
+	if (do_operation(w, id, OP_DURABLE, writes, 0, violation) == NULL)
+		return false;
+	if (node_get(w->node[id - 1])->n_pending == 0)
+		w->stalled &= (uint8_t) ~(1u << id);
+	return true;
 }
 
 /* Both others are asked, if they can be; the answers say discontent. */
@@ -128,7 +153,7 @@ static bool elect(struct world *w, uint32_t id, const char **violation)
 	for (uint32_t peer = 1; peer <= NODES; peer++)
 		if (peer != id)
 		{
-			answer[n++] = heartbeat(w, id, peer, violation);
+			answer[n++] = heartbeat(w, id, peer, false, violation);
 			if (*violation != NULL)
 				return false;
 		}
@@ -148,7 +173,7 @@ static bool beat(struct world *w, uint32_t id, const char **violation)
 
 		if (peer == id)
 			continue;
-		answer = heartbeat(w, id, peer, violation);
+		answer = heartbeat(w, id, peer, true, violation);
 		if (*violation != NULL)
 			return false;
 		if (answer != 0 && do_operation(w, id, OP_DELIVER, answer, 0, violation) == NULL)
@@ -167,6 +192,7 @@ static bool crash(struct world *w, uint32_t id, uint32_t arg, const char **viola
 			connected |= 1u << peer;
 	if (w->reader == id)
 		w->read_floor = w->reader = 0;
+	w->stalled &= (uint8_t) ~(1u << id);
 	if (do_operation(w, id, OP_CRASH, arg >> 1, (arg & 1) | connected << 8, violation) == NULL)
 		return false;
 	for (uint32_t peer = 1; peer <= NODES; peer++)
@@ -210,6 +236,16 @@ static bool spend(uint8_t *left)
 	return true;
 }
 
+static bool hold_oldest(struct world *w)
+{
+	uint32_t message = w->flight[w->held];
+
+	w->left.delays--;
+	remove_message(w, w->held);
+	hold_message(w, message);
+	return true;
+}
+
 static bool act(struct world *w, struct action a, const char **violation)
 {
 	uint32_t id = a.node;
@@ -221,7 +257,7 @@ static bool act(struct world *w, struct action a, const char **violation)
 		case DUPLICATE:
 			return spend(&w->left.duplicates) && deliver(w, a.arg, true, violation);
 		case DURABLE:
-			return do_operation(w, id, OP_DURABLE, a.arg, 0, violation) != NULL;
+			return make_durable(w, id, a.arg, violation);
 		case ELECT:
 			return spend(&w->left.elections) && elect(w, id, violation);
 		case BEAT:
@@ -241,6 +277,12 @@ static bool act(struct world *w, struct action a, const char **violation)
 			return spend(&w->left.cuts) && turn(w, id, OP_DISCONNECT, violation);
 		case HEAL:
 			return w->cut == id && turn(w, id, OP_CONNECT, violation);
+		case HOLD:
+			return hold_oldest(w);
+		case STALL:
+			w->left.delays--;
+			w->stalled |= (uint8_t) (1u << id);
+			return true;
 	}
 	return false;
 }
@@ -277,8 +319,6 @@ static void node_actions(const struct world *w, uint32_t id, struct action *acti
 {
 	const struct node *n = node_get(w->node[id - 1]);
 
-	for (uint32_t writes = 1; writes <= n->n_pending; writes++)
-		put(actions, count, DURABLE, id, writes);
 	if (w->left.elections > 0)
 		put(actions, count, ELECT, id, 0);
 	if (w->left.beats > 0 && n->role == PAXOS_LEADER)
@@ -289,7 +329,7 @@ static void node_actions(const struct world *w, uint32_t id, struct action *acti
 		put(actions, count, LONG_TICK, id, 0);
 	if (w->left.proposals > 0 && n->can_propose)
 		put(actions, count, PROPOSE, id, 0);
-	if (w->left.reads > 0 && w->read_floor == 0 && n->can_read)
+	if (w->left.reads > 0 && (w->read_floor == 0 || w->reader == id) && n->can_read)
 		put(actions, count, READ, id, 0);
 	if (w->left.crashes > 0)
 		for (uint32_t arg = 0; arg < 2 * n->n_pending + 1u; arg++)
@@ -300,18 +340,55 @@ static void node_actions(const struct world *w, uint32_t id, struct action *acti
 		put(actions, count, HEAL, id, 0);
 }
 
+/* What may come at any time: messages that are held, and the disks. */
+static void free_actions(const struct world *w, struct action *actions, uint32_t *n)
+{
+	for (uint32_t i = 0; i < w->held; i++)
+	{
+		if (i > 0 && w->flight[i] == w->flight[i - 1])
+			continue;
+		put(actions, n, DELIVER, message_get(w->flight[i])->m.to, i);
+		if (w->left.duplicates > 0)
+			put(actions, n, DUPLICATE, message_get(w->flight[i])->m.to, i);
+	}
+	for (uint32_t id = 1; id <= NODES; id++)
+		if (w->left.delays == 0 || (w->stalled & (1u << id)))
+			for (uint32_t writes = 1; writes <= node_get(w->node[id - 1])->n_pending; writes++)
+				put(actions, n, DURABLE, id, writes);
+}
+
+/* Whose turn it is: a disk's, or else the oldest message's; or it is passed over. */
+static void next_action(const struct world *w, struct action *actions, uint32_t *n)
+{
+	bool may_delay = w->left.delays > 1;
+
+	for (uint32_t id = 1; id <= NODES; id++)
+	{
+		uint32_t writes = node_get(w->node[id - 1])->n_pending;
+
+		if (writes == 0 || (w->stalled & (1u << id)))
+			continue;
+		put(actions, n, DURABLE, id, writes);
+		if (may_delay)
+			put(actions, n, STALL, id, 0);
+		return;
+	}
+	if (w->held == w->n)
+		return;
+	put(actions, n, DELIVER, message_get(w->flight[w->held])->m.to, w->held);
+	if (w->left.duplicates > 0)
+		put(actions, n, DUPLICATE, message_get(w->flight[w->held])->m.to, w->held);
+	if (may_delay)
+		put(actions, n, HOLD, message_get(w->flight[w->held])->m.to, 0);
+}
+
 uint32_t world_actions(const struct world *w, struct action *actions)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < w->n; i++)
-	{
-		if (i > 0 && w->flight[i] == w->flight[i - 1])
-			continue;
-		put(actions, &n, DELIVER, message_get(w->flight[i])->m.to, i);
-		if (w->left.duplicates > 0)
-			put(actions, &n, DUPLICATE, message_get(w->flight[i])->m.to, i);
-	}
+	free_actions(w, actions, &n);
+	if (w->left.delays > 0)
+		next_action(w, actions, &n);
 	for (uint32_t id = 1; id <= NODES; id++)
 		node_actions(w, id, actions, &n);
 	return n;
