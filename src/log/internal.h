@@ -252,6 +252,8 @@ void log_segment_free(struct plog *log, struct log_segment *segment);
 struct log_segment *log_segment_find(const struct plog *log, uint64_t number);
 /* Makes a prepared file of a segment file that is no longer of the log, or removes it; durable. */
 enum plog_code log_segment_recycle(struct plog *log, uint64_t number, struct plog_error *error);
+/* Removes the prepared files that hold old bytes. */
+enum plog_code log_remove_recycled(struct plog *log, struct plog_error *error);
 /* Removes what earlier lives left half made. */
 enum plog_code log_remove_leftovers(struct plog *log, struct plog_error *error);
 

@@ -163,6 +163,9 @@ static enum plog_code create(struct plog *log, const struct log_names *names, st
 		code = write_readme(log, error);
 	for (size_t i = 0; i < names->count && code == PLOG_OK; i++)
 		code = log_segment_recycle(log, names->numbers[i], error);
+	/* Numbers and runs begin again: checksums would not tell the old bytes from new ones. */
+	if (code == PLOG_OK)
+		code = log_remove_recycled(log, error);
 	if (code == PLOG_OK)
 		code = log_metadata_write(log, error);
 	if (code != PLOG_OK)

@@ -186,6 +186,11 @@ enum plog_code log_remove_leftovers(struct plog *log, struct plog_error *error)
 	return code;
 }
 
+enum plog_code log_remove_recycled(struct plog *log, struct plog_error *error)
+{
+	return remove_matching(log, "prepared.recycled.", "", error);
+}
+
 /* ---------------------------------------------------------------- opening */
 
 void log_segment_free(struct plog *log, struct log_segment *segment)
@@ -522,8 +527,7 @@ enum plog_code log_segment_recycle(struct plog *log, uint64_t number, struct plo
 		log->ops->close(log->ops->context, (int) result);
 	}
 	log->ops->list(log->ops->context, log->directory, count_name, &prepared);
-	/* Begun again (run 0), the log would give it the identity that its old bytes are bound to. */
-	if (log->metadata.run > 0 && prepared < log->options.min_free_segments &&
+	if (prepared < log->options.min_free_segments &&
 		size == (int64_t) format_segment_size(log->options.segment_bytes, 0))
 		result = log->ops->rename(log->ops->context, from, to);
 	else
