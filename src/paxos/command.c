@@ -331,6 +331,61 @@ enum decode_result open_session_decode(const struct paxos_entry *entry, struct o
 	return open_session_get(entry, open, &what);
 }
 
+#define FENCE_FIXED_BYTES 17
+
+size_t fence_size(uint32_t request_id_length)
+{
+	return (size_t) ENTRY_HEADER_BYTES + FENCE_FIXED_BYTES + request_id_length;
+}
+
+void fence_encode(uint8_t *bytes, uint32_t node_id, int64_t origin_time_us, const struct fence *fence)
+{
+	struct entry_header header = {
+		.version = ENTRY_VERSION,
+		.kind = ENTRY_FENCE,
+		.body_length = FENCE_FIXED_BYTES + fence->request_id_length,
+		.origin_time_us = origin_time_us,
+		.node_id = node_id,
+	};
+	uint8_t *body = bytes + ENTRY_HEADER_BYTES;
+
+	entry_encode_header(bytes, &header);
+	put_u64(body, fence->session);
+	put_u64(body + 8, fence->number);
+	body[16] = (uint8_t) fence->request_id_length;
+	put_bytes(body + FENCE_FIXED_BYTES, fence->request_id, fence->request_id_length);
+}
+
+static enum decode_result fence_get(const struct paxos_entry *entry, struct fence *fence, const char **what)
+{
+	struct entry_header header;
+	const uint8_t *body = NULL;
+	enum decode_result result = header_check(entry, &header, what);
+
+	if (result != DECODE_OK)
+		return result;
+	if (header.kind != ENTRY_FENCE)
+		return unknown(what, "the entry is not a fence");
+	body = entry->bytes + ENTRY_HEADER_BYTES;
+	if (header.body_length < FENCE_FIXED_BYTES || header.body_length - FENCE_FIXED_BYTES != body[16])
+		return malformed(what, "the fence's length does not agree with its request id");
+	fence->session = get_u64(body);
+	fence->number = get_u64(body + 8);
+	fence->request_id = (const char *) body + FENCE_FIXED_BYTES;
+	fence->request_id_length = body[16];
+	if ((fence->session != 0) == (fence->request_id_length != 0) ||
+		(fence->session != 0) != (fence->number != 0))
+		return malformed(what, "the fence names neither a number nor a request id, or both");
+	return DECODE_OK;
+}
+
+enum decode_result fence_decode(const struct paxos_entry *entry, struct fence *fence)
+{
+	const char *what;
+
+	return fence_get(entry, fence, &what);
+}
+
 void noop_encode(uint8_t *bytes, uint32_t node_id)
 {
 	struct entry_header header = {
@@ -346,6 +401,7 @@ enum decode_result entry_check(const struct paxos_entry *entry, const char **wha
 {
 	struct entry_header header;
 	struct open_session open;
+	struct fence fence;
 	enum decode_result result;
 
 	*what = "";
@@ -365,7 +421,7 @@ enum decode_result entry_check(const struct paxos_entry *entry, const char **wha
 		case ENTRY_STOP_SIGN:
 			return unknown(what, "this version of paxoskv does not execute stop signs");
 		case ENTRY_FENCE:
-			return unknown(what, "this version of paxoskv does not execute fences");
+			return fence_get(entry, &fence, what);
 		default:
 			return unknown(what, "the entry is of a kind that this version of paxoskv does not know");
 	}

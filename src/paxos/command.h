@@ -17,7 +17,7 @@
  *
  * ENTRY_OPEN_SESSION: 4 node id, 16 store id, 8 run, 8 nonce (X1)
  * ENTRY_STOP_SIGN:	   an encoded configuration (formation.h), the next one (C1)
- * ENTRY_FENCE:		   8 session, 8 number, 1 length of a request id, its bytes (O4)
+ * ENTRY_FENCE:		   8 session, 8 number, 1 length of a request id, its bytes (O4): a number or an id
  * ENTRY_NOOP:		   nothing
  *
  * Decoding checks every length before it is believed.  An unknown kind of anything is DECODE_UNKNOWN:
@@ -145,6 +145,21 @@ struct open_session
 #define OPEN_SESSION_ENTRY_BYTES (ENTRY_HEADER_BYTES + 36)
 void open_session_encode(uint8_t *bytes, const struct open_session *open, int64_t origin_time_us);
 enum decode_result open_session_decode(const struct paxos_entry *entry, struct open_session *open);
+
+/* O4: gives up a number of a session, or, where the session is 0, a request id. */
+struct fence
+{
+	uint64_t session;
+	uint64_t number;
+	const char *request_id; /* not terminated; the caller's or the entry's bytes */
+	uint32_t request_id_length;
+};
+
+/* Bytes that a fence needs, header included. */
+size_t fence_size(uint32_t request_id_length);
+/* Session and number of the header are left 0; entry_set_number() fills them in. */
+void fence_encode(uint8_t *bytes, uint32_t node_id, int64_t origin_time_us, const struct fence *fence);
+enum decode_result fence_decode(const struct paxos_entry *entry, struct fence *fence);
 
 /* A no-op of a new leader (P3): a header alone. */
 void noop_encode(uint8_t *bytes, uint32_t node_id);

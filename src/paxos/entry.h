@@ -30,7 +30,7 @@ enum entry_kind
 	ENTRY_COMMAND = 2,
 	ENTRY_OPEN_SESSION = 3,
 	ENTRY_STOP_SIGN = 4, /* C1 */
-	ENTRY_FENCE = 5      /* O4 */
+	ENTRY_FENCE = 5      /* O4; numbered in its origin's session, as a command is */
 };
 
 struct entry_header
@@ -54,6 +54,12 @@ void entry_encode_header(uint8_t *bytes, const struct entry_header *header);
  * version, kind or feature is not an error here: consensus carries it, apply stops at it (T4).
  */
 bool entry_decode_header(const struct paxos_entry *entry, struct entry_header *header);
+
+/* X2: whether entries of that kind have a number in a session. */
+static inline bool entry_is_numbered(uint8_t kind)
+{
+	return kind == ENTRY_COMMAND || kind == ENTRY_FENCE;
+}
 
 /* X2: what numbering changes in the header. */
 void entry_set_number(uint8_t *bytes, uint64_t session, uint64_t number);

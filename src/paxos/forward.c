@@ -76,7 +76,7 @@ static bool forwardable(const struct peer *peer, const struct paxos_entry *entry
 		return false;
 	if (header.kind == ENTRY_OPEN_SESSION)
 		return true;
-	return header.kind == ENTRY_COMMAND && header.session != 0 && header.number != 0;
+	return entry_is_numbered(header.kind) && header.session != 0 && header.number != 0;
 }
 
 /*
@@ -410,7 +410,7 @@ bool proposer_scan(struct paxos *p, struct paxos_event *event)
 			continue;
 		if (header.kind == ENTRY_OPEN_SESSION && scan_open_session(p, slot, &entry, event))
 			return true;
-		if (header.kind == ENTRY_COMMAND && scan_command(p, slot, &header, event))
+		if (entry_is_numbered(header.kind) && scan_command(p, slot, &header, event))
 			return true;
 	}
 	return false;

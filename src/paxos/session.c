@@ -125,7 +125,7 @@ enum session_verdict session_fold(struct session_table *table, const struct paxo
 		return SESSION_IGNORED;
 	if (header.kind == ENTRY_OPEN_SESSION)
 		return fold_open(table, config, slot, entry);
-	if (header.kind == ENTRY_COMMAND)
+	if (entry_is_numbered(header.kind))
 		return fold_command(table, &header);
 	return SESSION_IGNORED;
 }
@@ -138,4 +138,38 @@ const struct session *session_find(const struct session_table *table, uint64_t s
 			return &table->sessions[i - 1];
 	}
 	return NULL;
+}
+
+bool session_void_number(struct session_table *table, uint64_t session, uint64_t number)
+{
+	struct session *found = (struct session *) session_find(table, session);
+
+	if (found == NULL || !found->open || number <= found->last_number)
+		return false;
+	found->has_void = true;
+	return true;
+}
+
+void session_mark_void(struct session_table *table, uint64_t session)
+{
+	struct session *found = (struct session *) session_find(table, session);
+
+	if (found != NULL)
+		found->has_void = true;
+}
+
+bool session_take_closed(struct session_table *table, struct session *session)
+{
+	for (uint32_t i = 0; i < table->n; i++)
+	{
+		struct session *candidate = &table->sessions[i];
+
+		if (candidate->open || latest_of(table, candidate->node_id, &candidate->store_id) == candidate)
+			continue;
+		*session = *candidate;
+		memmove(candidate, candidate + 1, (table->n - i - 1) * sizeof(*candidate));
+		table->n--;
+		return true;
+	}
+	return false;
 }

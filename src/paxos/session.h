@@ -19,6 +19,7 @@ struct session
 	uint64_t session;     /* slot of its OpenSession */
 	uint64_t last_number; /* last one consumed */
 	bool open;
+	bool has_void; /* O4: some of its numbers are void */
 };
 
 /* One per (node id, store id) that is or was a member; closed ones stay for O4's sake. */
@@ -41,7 +42,7 @@ enum session_verdict
 };
 
 /*
- * What the entry in slot does, as a member of "config" or not: folds it into the table.  For a command it
+ * What the entry in slot does, as a member of "config" or not: folds it into the table.  For a command or a fence it
  * consumes the number where the verdict is SESSION_APPLY.  The entry must have passed entry_check().
  */
 enum session_verdict session_fold(struct session_table *table, const struct paxos_config *config,
@@ -49,5 +50,20 @@ enum session_verdict session_fold(struct session_table *table, const struct paxo
 
 /* The session named so, open or closed; NULL: not known. */
 const struct session *session_find(const struct session_table *table, uint64_t session);
+
+/*
+ * O4: a fence of that number.  True: the session is open and has not reached the number, which is void from now on (and
+ * the caller remembers it; has_void says that there are such numbers).  False: the fence changes nothing.
+ */
+bool session_void_number(struct session_table *table, uint64_t session, uint64_t number);
+
+/* O4: the session's number, just consumed, had no effect: it is void, too. */
+void session_mark_void(struct session_table *table, uint64_t session);
+
+/*
+ * Takes a closed session out of the table: its caller keeps it for O5.  The latest of a pair stays (X1).  False: there is
+ * none to take.
+ */
+bool session_take_closed(struct session_table *table, struct session *session);
 
 #endif /* PAXOS_SESSION_H */

@@ -65,6 +65,23 @@ static void absorb_bytes(struct state_hash *state, const char *bytes, uint32_t l
 	}
 }
 
+/* The last bytes taken in must reach every bit too. */
+static struct state_hash finish(struct state_hash state)
+{
+	for (int i = 0; i < 3; i++)
+		absorb(&state, 0, 0);
+	return state;
+}
+
+struct state_hash state_hash_bytes(uint64_t kind, const void *bytes, uint32_t length)
+{
+	struct state_hash state = {START_B, START_A};
+
+	absorb(&state, kind, length);
+	absorb_bytes(&state, bytes, length);
+	return finish(state);
+}
+
 struct state_hash state_hash_row(const struct hashed_row *row)
 {
 	struct state_hash state = {START_A, START_B};
@@ -76,10 +93,7 @@ struct state_hash state_hash_row(const struct hashed_row *row)
 	absorb_bytes(&state, row->partition, row->partition_length);
 	absorb_bytes(&state, row->key, row->key_length);
 	absorb_bytes(&state, row->value, row->value_length);
-	/* The last bytes taken in must reach every bit too. */
-	for (int i = 0; i < 3; i++)
-		absorb(&state, 0, 0);
-	return state;
+	return finish(state);
 }
 
 struct state_hash state_hash_add(struct state_hash a, struct state_hash b)

@@ -32,6 +32,10 @@ struct hashed_row
 };
 
 struct state_hash state_hash_row(const struct hashed_row *row);
+
+/* The hash of any other bytes; equal ones of another kind hash differently. */
+struct state_hash state_hash_bytes(uint64_t kind, const void *bytes, uint32_t length);
+
 struct state_hash state_hash_add(struct state_hash a, struct state_hash b);
 struct state_hash state_hash_subtract(struct state_hash a, struct state_hash b);
 

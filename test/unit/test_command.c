@@ -184,7 +184,7 @@ static void test_unknown(void)
 	expect_byte(1, 0, DECODE_UNKNOWN, "entry kind 0");
 	expect_byte(1, 6, DECODE_UNKNOWN, "entry kind 6");
 	expect_byte(1, ENTRY_STOP_SIGN, DECODE_UNKNOWN, "a stop sign");
-	expect_byte(1, ENTRY_FENCE, DECODE_UNKNOWN, "a fence");
+	expect_byte(1, ENTRY_FENCE, DECODE_MALFORMED, "a fence that is none");
 	expect_byte(OP_START + 4, 0, DECODE_UNKNOWN, "operation kind 0");
 	expect_byte(OP_START + 4, 7, DECODE_UNKNOWN, "operation kind 7");
 	expect_byte(OP_START + 5, 2, DECODE_UNKNOWN, "value kind 2");
