@@ -12,6 +12,7 @@ struct paxos *core;
 
 static void *memory;
 static uint64_t clock_ms;
+static uint64_t unapplied_max;
 
 const struct paxos_durable_state fresh = {.first_slot = 1};
 
@@ -86,7 +87,7 @@ static void create(struct paxos_config *config, const struct paxos_durable_state
 									.election_timeout_ms = 1000,
 									.heartbeat_interval_ms = 100,
 									.window_bytes = 4096,
-									.unapplied_bytes_max = 1 << 20};
+									.unapplied_bytes_max = unapplied_max > 0 ? unapplied_max : 1 << 20};
 	struct paxos_host host = {NULL, read_entry, assert_failed};
 
 	config->epoch = 1;
@@ -125,6 +126,11 @@ void free_node(void)
 {
 	free(memory);
 	memory = NULL;
+}
+
+void limit_unapplied(uint64_t bytes)
+{
+	unapplied_max = bytes;
 }
 
 struct paxos_message message(enum paxos_message_type type, uint32_t from, uint64_t round)

@@ -34,6 +34,8 @@ void make_node(const struct paxos_durable_state *state);
 /* The same with a fourth member that is a learner. */
 void make_node_with_learner(const struct paxos_durable_state *state);
 void free_node(void);
+/* A6's limit for nodes made from now on; 0: one that is never reached. */
+void limit_unapplied(uint64_t bytes);
 
 extern const struct paxos_durable_state fresh;
 
