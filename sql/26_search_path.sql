@@ -53,7 +53,7 @@ SELECT kind FROM paxos_log(1, 1);
 -- also when the server's own functions are looked up last of all
 SET search_path = pg_temp, trap, public, pg_catalog;
 SELECT key FROM paxos_range();
-SELECT paxos_batch_json('{"e": null}'::jsonb) OPERATOR(pg_catalog.>) 0 AS put;
+SELECT paxos_batch_json('{"e": true}'::jsonb) OPERATOR(pg_catalog.>) 0 AS put;
 SET search_path = '';
 SELECT key FROM public.paxos_range('e');
 SELECT public.paxos_batch_json('{"f": []}'::json) > 0 AS put;

@@ -2,13 +2,15 @@
  * batch_json.c - paxos_batch_json(): the members of a JSON object put in one command.
  *
  * A member that is a string is stored as its text, any other as its JSON: of jsonb as jsonb prints it, of json and
- * text as it is written there.  PostgreSQL's own json_each_text() and jsonb_each_text() take the object apart.
+ * text as it is written there; null is refused.  PostgreSQL's own json_each_text() and jsonb_each_text() take the
+ * object apart.
  */
 #include "postgres.h"
 
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "nodes/execnodes.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -41,10 +43,19 @@ static void *grow(void *array, int capacity)
 	return repalloc_huge(array, sizeof(TextArgument) * (Size) capacity);
 }
 
+/* JSON's null has no text of its own, and may mean absence as well as the word. */
+static void refuse_null(TextArgument key)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("parameter \"%s\" must not contain nulls", "pairs"),
+			 errdetail("The value of key \"%.*s\" is null.", pg_mbcliplen(key.data, (int) key.length, 64),
+					   key.data),
+			 errhint("Leave the key out, as jsonb_strip_nulls() does, or write the string \"null\".")));
+}
+
 static void add_pair(Pairs *pairs, Datum key, Datum value, bool value_is_null)
 {
-	static const TextArgument json_null = {"null", 4};
-
 	if (pairs->n == pairs->capacity)
 	{
 		pairs->capacity *= 2;
@@ -52,7 +63,9 @@ static void add_pair(Pairs *pairs, Datum key, Datum value, bool value_is_null)
 		pairs->values = grow(pairs->values, pairs->capacity);
 	}
 	pairs->keys[pairs->n] = copy_text(key);
-	pairs->values[pairs->n] = value_is_null ? json_null : copy_text(value);
+	if (value_is_null)
+		refuse_null(pairs->keys[pairs->n]);
+	pairs->values[pairs->n] = copy_text(value);
 	pairs->n++;
 }
 
@@ -104,7 +117,7 @@ static void check_object(PGFunction type_of, Datum json)
 	if (strcmp(type, "object") != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("parameter \"%s\" must be a JSON object", "pairs"),
-						errdetail("At path \"$\" it has: %s.", type),
+						errdetail("At \"%s\" there is a value of type %s.", "pairs", type),
 						errhint("Its keys are the keys to write, its values their values.")));
 }
 

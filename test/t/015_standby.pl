@@ -47,12 +47,14 @@ ok($cluster->wait_for('the row on the standby', sub {
 		on_standby("SELECT value FROM paxoskv.data WHERE key = 'streamed'")->{out} eq 'to the standby';
 	}), 'a hot standby gets the rows of its primary');
 is(on_standby("SELECT paxos_get('by $leader', consistency => 'local')")->{out}, 'before the backup', '... reads locally');
+is(on_standby("SELECT value FROM paxos_range('s', consistency => 'local')")->{out}, 'to the standby', '... many rows, too');
 for my $write ("paxos_put('standby', 'no')", "paxos_delete('streamed')", "paxos_batch(ARRAY['a'], ARRAY['b'])",
-	"paxos_clear('default')")
+	"paxos_clear('default')", qq{paxos_batch_json('{"a": 1}')})
 {
 	is(on_standby("SELECT $write")->{state}, '25006', "... $write is 25006");
 }
-for my $read ("paxos_get('streamed')", "paxos_get('streamed', consistency => 'leader')", 'paxos_sync()')
+for my $read ("paxos_get('streamed')", "paxos_get('streamed', consistency => 'leader')", 'paxos_sync()', 'paxos_wait(1)',
+	'paxos_range()', "paxos_prefix('s')", "paxos_get_many('{streamed}')")
 {
 	my $try = on_standby("SELECT $read");
 	is($try->{state}, '55000', "... $read is 55000");

@@ -27,11 +27,12 @@ my $timeout = $PostgreSQL::Test::Utils::timeout_default || 60;
 
 my @clusters;
 
-# new(nodes => 3, conf => 'settings of all', node_conf => { 2 => 'settings of one' }, secret => 1, start => 1)
+# new(nodes => 3, conf => 'settings of all', node_conf => { 2 => 'settings of one' }, node_init => { 2 => [ options of
+# initdb in place of --no-locale ] }, secret => 1, start => 1)
 sub new
 {
 	my ($class, %options) = @_;
-	my $self = bless { nodes => 3, conf => '', node_conf => {}, secret => 1, start => 1, %options }, $class;
+	my $self = bless { nodes => 3, conf => '', node_conf => {}, node_init => {}, secret => 1, start => 1, %options }, $class;
 	push @clusters, $self;
 	$self->{name} //= 'cluster' . @clusters;
 	$self->{peer_port}{$_} = PostgreSQL::Test::Cluster::get_free_port() for 1 .. $self->{nodes};
@@ -70,7 +71,7 @@ sub add_node
 {
 	my ($self, $id) = @_;
 	my $node = PostgreSQL::Test::Cluster->new("$self->{name}_node$id");
-	$node->init(extra => [ qw(--encoding=UTF8 --no-locale) ]);
+	$node->init(extra => [ '--encoding=UTF8', @{ $self->{node_init}{$id} // ['--no-locale'] } ]);
 	# init makes a server fast and unsafe; here it has to survive kill -9 and come back by itself
 	$node->append_conf('postgresql.conf', <<SETTINGS);
 fsync = on
