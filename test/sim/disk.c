@@ -360,6 +360,16 @@ bool disk_rot(struct disk *d, struct rng *rng)
 
 /* ---------------------------------------------------------------- at rest, for scenarios */
 
+uint32_t disk_unsynced(const struct disk *d)
+{
+	uint32_t n = 0;
+
+	for (const struct inode *i = d->inodes; i != NULL; i = i->next)
+		for (uint64_t s = i->dirty_low; s < i->dirty_high; s++)
+			n += i->sectors[s] == SECTOR_DIRTY;
+	return n;
+}
+
 const uint8_t *disk_platter(const struct disk *d, const char *path, uint64_t *size)
 {
 	for (uint32_t i = 0; i < d->synced.n; i++)

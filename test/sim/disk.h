@@ -78,7 +78,7 @@ struct disk
 	uint64_t calls;
 	uint64_t syncs;
 
-	/* A scenario's: what becomes of each unsynced sector, in turn, at the next power loss (else drawn). */
+	/* A scenario's: the fate of each unsynced sector in turn, newest file first, at the next power loss. */
 	const uint8_t *fates;
 	uint32_t n_fates;
 	uint32_t unsynced; /* sectors at the last power loss */
@@ -106,6 +106,9 @@ void disk_end_life(struct disk *d, bool power);
 
 /* Flips one bit in a used, synced part of a file of the log; false: there is none. */
 bool disk_rot(struct disk *d, struct rng *rng);
+
+/* Sectors that a power loss could take now. */
+uint32_t disk_unsynced(const struct disk *d);
 
 /* What the platter holds of a file; NULL: there is none of that name. */
 const uint8_t *disk_platter(const struct disk *d, const char *path, uint64_t *size);

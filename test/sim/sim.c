@@ -6,8 +6,10 @@
  *	 sim --seeds FROM:COUNT [--jobs J]
  *	 sim --kept FILE [--jobs J]			 the seeds that a list names
  *	 sim --hashes FROM:COUNT			 the trace hash of each, to compare builds
+ *	 sim --scenario NAME|all|list [--case K] [--trace]
  */
 #include "run.h"
+#include "scenario.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,6 +29,9 @@ struct command_line
 	uint64_t seed;
 	uint64_t count;
 	const char *kept;
+	const char *scenario;
+	bool one_case;
+	uint64_t scenario_case;
 	uint32_t jobs;
 	double patience_s;
 	double budget_s;
@@ -41,6 +46,7 @@ static int usage(void)
 		  "       sim --seeds FROM:COUNT [--jobs J] [--patience SECONDS]\n"
 		  "       sim --kept FILE [--jobs J]\n"
 		  "       sim --hashes FROM:COUNT\n"
+		  "       sim --scenario NAME|all|list [--case K] [--trace]\n"
 		  "CHANGES: --without I,J,... (faults by index)  --faults N  --clients N  --chaos MS  --not-lossy\n"
 		  "         --final-whole  --no-delays  --variant N\n",
 		  stderr);
@@ -181,7 +187,14 @@ static bool parse_change(struct command_line *c, const char *name, const char *v
 
 static bool parse_option(struct command_line *c, const char *name, const char *value)
 {
-	if (strcmp(name, "--seed") == 0)
+	if (strcmp(name, "--scenario") == 0)
+		c->scenario = value;
+	else if (strcmp(name, "--case") == 0)
+	{
+		c->one_case = true;
+		c->scenario_case = strtoull(value, NULL, 10);
+	}
+	else if (strcmp(name, "--seed") == 0)
 	{
 		c->one = true;
 		c->seed = strtoull(value, NULL, 10);
@@ -216,6 +229,8 @@ int main(int argc, char **argv)
 			return usage();
 		i++;
 	}
+	if (c.scenario != NULL)
+		return scenario_run(c.scenario, c.one_case ? &c.scenario_case : NULL, c.trace);
 	if (c.jobs < 1 || c.jobs > JOBS_MAX || c.one + (c.count > 0) + (c.kept != NULL) != 1)
 		return usage();
 	if (c.kept != NULL)
