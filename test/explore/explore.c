@@ -1,7 +1,7 @@
 /*
  * explore.c - the command line.
  *
- *	explore [--short] [--start NAME] [--budget B] [--seconds S] [--depth N] [--states N] [--list]
+ *	explore [--short] [--start NAME [--budget B]] [--seconds S] [--depth N] [--states N] [--list]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +9,49 @@
 
 #include "explore.h"
 
+/*
+ * What is explored, in this order: first what can be finished, then, for each start, everything at once, as deep
+ * as time allows.  A budget: see letters[].
+ */
+static const struct planned
+{
+	const char *start;
+	const char *budget;
+	uint32_t weight; /* its share of the time */
+	bool is_short;   /* part of the short version, too */
+} plan[] = {
+	{"fresh", "e1 c1", 3, true},
+	{"fresh", "e2 p1 c1 d1", 1, true},
+	{"stable", "e1 c1 d2", 1, true},
+	{"stable", "e1 p1 c1 d1", 1, true},
+	{"diverged", "e1", 2, true},
+	{"diverged", "e2 c1 d1", 1, true},
+	{"outlived", "e1 c1 d2", 1, true},
+	{"syncs", "u1", 1, true},
+	{"latesync", "e1 d2", 1, true},
+	{"unheard", "e1 r1 d1", 1, true},
+	{"deposed", "r1 u1 t1", 1, true},
+	{"stable", "e1 c1", 4, false},
+	{"stable", "e1 p1", 6, false},
+	{"stable", "e2 p1 c1 l1 d1", 4, false},
+	{"fresh", "e2 p1 c1 d2", 4, false},
+	{"diverged", "e2 c1 d2", 4, false},
+	{"syncs", "e1 p1 c1 d2", 4, false},
+	{"unheard", "e1 r1 c1 d2", 2, false},
+	{"fresh", "e2 p1 c1 u1", 4, false},
+	{"stable", "e2 p2 c1 l1 u1 t1", 6, false},
+	{"diverged", "e2 c1 u1", 5, false},
+	{"outlived", "e2 c1 u1", 4, false},
+	{"syncs", "e1 p1 c1 u2 t1", 4, false},
+	{"latesync", "e1 p1 c1", 4, false},
+	{"unheard", "e1 p1 r1 c1 t1", 3, false},
+	{"deposed", "e1 p1 r1 u1 t1", 3, false},
+};
+#define PLANNED (sizeof(plan) / sizeof(plan[0]))
+
 struct settings
 {
+	bool is_short;
 	const char *start;
 	const char *budget; /* instead of the start's own */
 	double seconds;     /* of all starts */
@@ -20,7 +61,7 @@ struct settings
 
 static void usage(void)
 {
-	die("usage: explore [--short] [--start NAME] [--budget B] [--seconds S] [--depth N] [--states N] [--list]");
+	die("usage: explore [--short] [--start NAME [--budget B]] [--seconds S] [--depth N] [--states N] [--list]");
 }
 
 /* A budget as "e2 p1 c1": a letter and a number for each. */
@@ -78,7 +119,8 @@ static void parse(int n, char **argument, struct settings *settings)
 			list();
 		if (strcmp(name, "--short") == 0)
 		{
-			settings->seconds = 15;
+			settings->is_short = true;
+			settings->seconds = 18;
 			continue;
 		}
 		if (i + 1 == n)
@@ -99,56 +141,94 @@ static void parse(int n, char **argument, struct settings *settings)
 	}
 }
 
-static bool wanted(const struct settings *settings, const struct start *start)
+static const struct start *find_start(const char *name)
 {
-	return settings->start == NULL || strcmp(settings->start, start->name) == 0;
+	for (uint32_t i = 0; i < n_starts; i++)
+		if (strcmp(name, starts[i].name) == 0)
+			return &starts[i];
+	die("no start %s; see --list", name);
 }
 
-/* Explores from one start; false: something broke. */
-static bool explore(const struct start *start, const char *budget, const struct limits *limits, struct findings *total)
+static bool wanted(const struct settings *settings, const struct planned *planned)
+{
+	return (!settings->is_short || planned->is_short) &&
+		   (settings->start == NULL || strcmp(settings->start, planned->start) == 0);
+}
+
+static struct
+{
+	uint64_t states;
+	uint64_t transitions;
+	uint64_t inputs;
+	double seconds;
+} total;
+
+/* Explores from one start within one budget; false: something broke. */
+static bool explore(const struct start *start, const char *budget, const struct limits *limits)
 {
 	struct findings f;
 	struct world w;
 
 	followers_forward = parse_budget(budget).beats > 0;
+	nodes_start();
 	start->make(&w);
 	w.left = parse_budget(budget);
 	search(&w, limits, &f);
-	printf("%-9s %-20s depth %2u%-6s %10llu states %11llu transitions %6.1f s  %.2f M/s\n", start->name, budget,
-		   f.depth, f.complete ? " (all)" : "", (unsigned long long) f.states, (unsigned long long) f.transitions,
-		   f.seconds, (double) f.transitions / 1e6 / f.seconds);
+	printf("%-8s  %-20s depth %3u%-6s %9llu states %10llu transitions %8llu inputs run %6.1f s\n", start->name,
+		   budget, f.depth, f.complete ? " (all)" : "", (unsigned long long) f.states,
+		   (unsigned long long) f.transitions, (unsigned long long) operations_run(), f.seconds);
 	fflush(stdout);
-	total->states += f.states;
-	total->transitions += f.transitions;
-	total->seconds += f.seconds;
+	total.states += f.states;
+	total.transitions += f.transitions;
+	total.seconds += f.seconds;
+	total.inputs += operations_run();
 	return !f.violated;
+}
+
+static uint32_t weigh(const struct settings *settings, uint32_t from)
+{
+	uint32_t weight = 0;
+
+	for (uint32_t i = from; i < PLANNED; i++)
+		weight += wanted(settings, &plan[i]) ? plan[i].weight : 0;
+	return weight;
+}
+
+/* Time that one exploration leaves goes to those that follow. */
+static bool explore_plan(const struct settings *settings)
+{
+	for (uint32_t i = 0; i < PLANNED; i++)
+	{
+		double left = settings->seconds - total.seconds;
+		struct limits limits = {.depth = settings->depth, .states = settings->states};
+
+		if (!wanted(settings, &plan[i]))
+			continue;
+		limits.seconds = left * plan[i].weight / weigh(settings, i);
+		if (!explore(find_start(plan[i].start), plan[i].budget, &limits))
+			return false;
+	}
+	return true;
 }
 
 int main(int n, char **argument)
 {
-	struct settings settings = {.seconds = 240, .depth = 200, .states = 60000000};
-	struct findings total = {0};
-	uint32_t weight = 0;
+	struct settings settings = {.seconds = 240, .depth = 200, .states = 100000000};
+	struct limits limits;
+	bool fine;
 
 	parse(n, argument, &settings);
-	for (uint32_t i = 0; i < n_starts; i++)
-		weight += wanted(&settings, &starts[i]) ? starts[i].weight : 0;
-	if (weight == 0)
-		usage();
-	nodes_start();
-	for (uint32_t i = 0; i < n_starts; i++)
-	{
-		struct limits limits = {.seconds = settings.seconds * starts[i].weight / weight,
-								.depth = settings.depth,
-								.states = settings.states};
-
-		if (wanted(&settings, &starts[i]) && !explore(&starts[i], settings.budget != NULL ? settings.budget : starts[i].budget, &limits, &total))
-			return 1;
-	}
-	printf("%llu distinct states, %llu transitions in %.0f s; nothing broke\n", (unsigned long long) total.states,
-		   (unsigned long long) total.transitions, total.seconds);
-	printf("(%u states of a node, %u messages, %llu inputs run by the core of %u bytes; %llu steps left out)\n",
-		   pool_count(nodes), pool_count(messages), (unsigned long long) operations_run(), node_core_bytes(),
-		   (unsigned long long) world_truncated());
+	limits = (struct limits){settings.seconds, settings.depth, settings.states};
+	if (settings.start != NULL && settings.budget != NULL)
+		fine = explore(find_start(settings.start), settings.budget, &limits);
+	else
+		fine = explore_plan(&settings);
+	if (!fine)
+		return 1;
+	printf("%llu distinct states, %llu transitions (%llu of them computed by the core) in %.0f s; nothing broke\n",
+		   (unsigned long long) total.states, (unsigned long long) total.transitions,
+		   (unsigned long long) total.inputs, total.seconds);
+	if (world_truncated() > 0)
+		printf("%llu steps left out: too many messages in flight\n", (unsigned long long) world_truncated());
 	return 0;
 }

@@ -31,7 +31,7 @@ struct pool *pool_new(void);
 uint32_t pool_intern(struct pool *pool, const void *bytes, uint32_t length);
 const void *pool_get(const struct pool *pool, uint32_t id, uint32_t *length);
 uint32_t pool_count(const struct pool *pool);
-uint64_t pool_bytes(const struct pool *pool);
+void pool_free(struct pool *pool); /* NULL: nothing */
 uint64_t hash_bytes(const void *bytes, size_t length);
 
 /* ---------------------------------------------------------------- disk.c: a node's log */
@@ -166,7 +166,7 @@ struct flying
 	uint8_t entries[WRITE_ENTRIES];
 };
 
-void nodes_start(void);
+void nodes_start(void); /* forgets all nodes, messages and values */
 uint32_t node_fresh(uint32_t id);
 const struct node *node_get(uint32_t node_id);
 const struct flying *message_get(uint32_t message_id);
@@ -188,6 +188,7 @@ const char *judge_chosen(struct node *n, uint64_t slot);
 
 /* S1, S2, S5 to S7 over the faces of all nodes.  NULL: fine. */
 const char *judge_world(const uint32_t *face_ids);
+void judge_start(void); /* forgets what was judged */
 
 /* ---------------------------------------------------------------- world.c */
 
@@ -265,8 +266,6 @@ struct start
 	const char *name;
 	const char *what;
 	void (*make)(struct world *w);
-	uint32_t weight; /* its share of the time */
-	const char *budget;
 };
 
 extern const struct start starts[];

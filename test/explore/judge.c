@@ -297,6 +297,11 @@ static struct
 	uint32_t id[NODES];
 } judged[1u << JUDGED_BITS];
 
+void judge_start(void)
+{
+	memset(judged, 0, sizeof(judged));
+}
+
 const char *judge_world(const uint32_t *ids)
 {
 	const struct face *face[NODES];

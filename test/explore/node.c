@@ -495,7 +495,6 @@ struct memo
 static struct memo *memos;
 static uint64_t memo_mask;
 static uint64_t n_memos;
-static uint32_t n_results;
 
 uint64_t operations_run(void)
 {
@@ -578,31 +577,40 @@ const struct result *node_operate(uint32_t index, const struct input *op)
 		memo = find_memo(&key);
 	}
 	memo->op = key;
-	memo->result = n_results++;
-	n_memos++;
+	memo->result = (uint32_t) n_memos++;
 	*result_at(memo->result) = now.result;
 	return result_at(memo->result);
 }
 
 /* ---------------------------------------------------------------- the first nodes */
 
+static void forget_pool(struct pool **pool)
+{
+	pool_free(*pool);
+	*pool = pool_new();
+}
+
 void nodes_start(void)
 {
 	struct paxos_options options = node_options(1, 1);
 
-	values = pool_new();
-	messages = pool_new();
-	nodes = pool_new();
-	faces = pool_new();
-	texts = pool_new();
+	forget_pool(&values);
+	forget_pool(&messages);
+	forget_pool(&nodes);
+	forget_pool(&faces);
+	forget_pool(&texts);
+	judge_start();
+	free(memos);
 	memo_mask = (1u << 16) - 1;
 	memos = calloc(memo_mask + 1, sizeof(*memos));
+	n_memos = 0; /* blocks of results are used again */
 	config = (struct paxos_config){.epoch = 1, .n_members = NODES};
 	for (uint32_t i = 0; i < NODES; i++)
 		config.members[i] = (struct paxos_member){.node_id = i + 1, .store_id.bytes = {(uint8_t) (i + 1)}};
 	place_bytes = paxos_memory_size(&config, &options);
 	for (uint32_t i = 1; i <= NODES; i++)
-		place[i] = aligned_alloc(64, (place_bytes + 63) / 64 * 64);
+		if (place[i] == NULL)
+			place[i] = aligned_alloc(64, (place_bytes + 63) / 64 * 64);
 }
 
 uint32_t node_fresh(uint32_t id)

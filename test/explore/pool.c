@@ -24,9 +24,8 @@ struct pool
 	uint32_t capacity;
 	uint32_t *table;
 	uint32_t mask;
-	uint8_t *chunk;
+	uint8_t *chunk; /* begins with the address of the one before */
 	uint32_t chunk_used;
-	uint64_t bytes;
 };
 
 _Noreturn void die(const char *format, ...)
@@ -106,13 +105,15 @@ static const uint8_t *keep(struct pool *pool, const void *bytes, uint32_t length
 	uint8_t *kept;
 	uint32_t rounded = (length + 15) & ~15u;
 
-	if (rounded > CHUNK)
+	if (rounded > CHUNK - 16)
 		die("a string of %u bytes", length);
 	if (pool->chunk == NULL || pool->chunk_used + rounded > CHUNK)
 	{
-		pool->chunk = or_die(malloc(CHUNK));
-		pool->chunk_used = 0;
-		pool->bytes += CHUNK;
+		uint8_t *chunk = or_die(malloc(CHUNK));
+
+		memcpy(chunk, &pool->chunk, sizeof(pool->chunk));
+		pool->chunk = chunk;
+		pool->chunk_used = 16;
 	}
 	kept = pool->chunk + pool->chunk_used;
 	pool->chunk_used += rounded;
@@ -135,9 +136,7 @@ uint32_t pool_intern(struct pool *pool, const void *bytes, uint32_t length)
 	pool->items[pool->n] = (struct item){keep(pool, bytes, length), length, hash};
 	pool->table[at] = pool->n++;
 	if (pool->n == pool->capacity)
-	{
 		grow(pool);
-	}
 	return pool->n - 1;
 }
 
@@ -155,7 +154,18 @@ uint32_t pool_count(const struct pool *pool)
 	return pool->n - 1;
 }
 
-uint64_t pool_bytes(const struct pool *pool)
+void pool_free(struct pool *pool)
 {
-	return pool->bytes;
+	while (pool != NULL && pool->chunk != NULL)
+	{
+		uint8_t *chunk = pool->chunk;
+
+		memcpy(&pool->chunk, chunk, sizeof(pool->chunk));
+		free(chunk);
+	}
+	if (pool == NULL)
+		return;
+	free(pool->items);
+	free(pool->table);
+	free(pool);
 }
