@@ -3,6 +3,7 @@
  */
 #include "log/internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -97,6 +98,9 @@ static enum plog_code scan_extent(struct plog *log, const struct log_extent *ext
 		if (offset + PLOG_RECORD_HEADER > segment->header.size)
 			return unreadable(log, segment, slot, extent->offset, error);
 		got = log->ops->pread(log->ops->context, segment->handle, head, sizeof head, offset);
+		/* A block that can't be read behind the record is not this record's damage. */
+		if (got == -EIO)
+			got = log->ops->pread(log->ops->context, segment->handle, head, PLOG_RECORD_HEADER, offset);
 		if (got < 0)
 			return log_fail_io(log, error, got, "read", segment->name);
 		if (got < PLOG_RECORD_HEADER)

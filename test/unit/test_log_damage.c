@@ -280,6 +280,30 @@ static void unreadable_block(void)
 	close_scene(&scene);
 }
 
+/* Found by fuzzing: a read that went beyond its record met the bad block, and the log was dead. */
+static void unreadable_neighbour(void)
+{
+	struct scene scene = open_scene(32768);
+	struct paxos_durable_state *got = &scene.model->state.paxos;
+	struct paxos_entry entry;
+	unsigned n_read = 0;
+
+	for (int i = 0; i < 40; i++)
+	{
+		if (model_append(scene.model, one, 1, 1000) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
+			abort();
+	}
+	model_close(scene.model);
+	fake_disk_kill(scene.disk);
+	fake_disk_unreadable(scene.disk, "/log/segment.0000000000000001", format_data_offset(32768) + PLOG_BLOCK);
+	ok(model_open(scene.model, fake_disk_ops(scene.disk)) == PLOG_OK && got->damage.damaged && got->end == 3,
+	   "the records before a block that can't be read are there");
+	for (uint64_t slot = 1; slot <= got->end; slot++)
+		n_read += plog_read(scene.model->log, slot, &entry, &scene.model->error) == PLOG_OK;
+	is_u64(n_read, 3, "and can be read");
+	close_scene(&scene);
+}
+
 static void missing_segment(void)
 {
 	struct scene scene = open_scene(32768);
@@ -427,6 +451,7 @@ int main(int argc, char **argv)
 	lost_markers();
 	headers();
 	unreadable_block();
+	unreadable_neighbour();
 	missing_segment();
 	stray_number();
 	metadata_of_before();
