@@ -333,6 +333,7 @@ COMMENT ON VIEW paxoskv.nodes IS 'the cluster''s nodes, as this one sees them';
 REVOKE ALL ON ALL TABLES IN SCHEMA paxoskv FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA paxoskv FROM PUBLIC;
 REVOKE ALL ON SCHEMA paxoskv FROM PUBLIC;
+REVOKE ALL ON TYPE paxoskv.key_value, paxoskv.kv, paxoskv.state, paxoskv.data, paxoskv.nodes FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION
 	@extschema@.paxos_put(text, text, text, text),

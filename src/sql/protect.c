@@ -11,44 +11,73 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "commands/extension.h"
 #include "nodes/pg_list.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "sql/protect.h"
 #include "sql/tables.h"
 #include "worker/client.h"
 
-static bool drop_allowed = false;
-
-void allow_drop(bool allowed)
+/* The relation that keeps a table's long values; InvalidOid: there is none. */
+static Oid toast_of(Oid table)
 {
-	drop_allowed = allowed;
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid toast;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	toast = ((Form_pg_class) GETSTRUCT(tuple))->reltoastrelid;
+	ReleaseSysCache(tuple);
+	return toast;
 }
 
-/* The table of an index, the relation itself otherwise; InvalidOid where it is (no longer) visible. */
+/* Which of our tables keeps its long values in that relation; InvalidOid: none. */
+static Oid toasted_table(Oid toast)
+{
+	ListCell *cell;
+
+	foreach (cell, protected_tables())
+		if (toast_of(lfirst_oid(cell)) == toast)
+			return lfirst_oid(cell);
+	return InvalidOid;
+}
+
+/*
+ * The table that an index or a TOAST relation belongs to, the relation itself otherwise; InvalidOid where it
+ * is (no longer) visible, and for a TOAST relation of others.
+ */
 static Oid table_of(Oid relation)
 {
 	char kind = get_rel_relkind(relation);
 
 	if (kind == RELKIND_INDEX)
-		return IndexGetRelation(relation, true);
+	{
+		relation = IndexGetRelation(relation, true);
+		kind = OidIsValid(relation) ? get_rel_relkind(relation) : '\0';
+	}
+	if (kind == RELKIND_TOASTVALUE)
+		return toasted_table(relation);
 	return kind == RELKIND_RELATION ? relation : InvalidOid;
 }
 
 bool is_protected(Oid relation)
 {
 	Oid schema;
+	Oid home;
 	Oid table;
 	Oid extension;
 
 	/* Cheap tests first: this runs for each result relation of every statement of the server. */
-	if (!OidIsValid(relation) || drop_allowed || am_apply_worker())
+	if (!OidIsValid(relation) || am_apply_worker())
 		return false;
 	schema = get_namespace_oid(PAXOSKV_SCHEMA, true);
-	if (!OidIsValid(schema) || get_rel_namespace(relation) != schema)
+	home = OidIsValid(schema) ? get_rel_namespace(relation) : InvalidOid;
+	if (!OidIsValid(home) || (home != schema && home != PG_TOAST_NAMESPACE))
 		return false;
 	table = table_of(relation);
 	if (!OidIsValid(table))
@@ -122,14 +151,24 @@ void refuse_definition(Oid relation)
 							"changes this one.")));
 }
 
+void refuse_drop(Oid relation)
+{
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("cannot drop table \"%s.%s\"", PAXOSKV_SCHEMA, table_name(relation)),
+					errdetail("The apply worker writes the replicated rows there."),
+					errhint("DROP EXTENSION %s drops it, on a server that is not a member of a cluster.",
+							PAXOSKV_EXTENSION)));
+}
+
 void refuse_table_lock(Oid relation, const char *command)
 {
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-		 errmsg("cannot run %s on table \"%s.%s\"", command, PAXOSKV_SCHEMA, table_name(relation)),
+		 errmsg("cannot run %s on table \"%s.%s\" here", command, PAXOSKV_SCHEMA, table_name(relation)),
 		 errdetail("The apply worker would have to wait for the end of this transaction, and a write in it "
 				   "for the apply worker."),
-		 errhint("LOCK TABLE up to SHARE UPDATE EXCLUSIVE MODE is allowed; REINDEX, CLUSTER and VACUUM FULL "
-				 "are outside of a transaction block.")));
+		 strncmp(command, "LOCK", 4) == 0
+			 ? errhint("LOCK TABLE up to SHARE UPDATE EXCLUSIVE MODE is allowed.")
+			 : errhint("Run it as a command of its own, outside of a transaction block and of functions.")));
 }

@@ -44,13 +44,30 @@ static void check_definition_of(const RangeVar *name)
 
 /* ---------------------------------------------------------------- leaving the cluster */
 
+/* Until its log is read, a server that may be a member counts as one. */
+static bool is_starting(void)
+{
+	ClientStatus status;
+
+	client_status(&status);
+	return strcmp(status.role, "starting") == 0;
+}
+
+static bool is_member(void)
+{
+	return client_is_member() || is_starting();
+}
+
 /* 55006: what would take the store away under a running member; "what" is the object as a message names it. */
 static void refuse_while_member(const char *action, const char *what, const char *name)
 {
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_OBJECT_IN_USE), errmsg("cannot %s %s \"%s\"", action, what, name),
-		 errdetail("This server is a member of a paxoskv cluster, which keeps its rows there."),
+		 client_is_member()
+			 ? errdetail("This server is a member of a paxoskv cluster, which keeps its rows there.")
+			 : errdetail("paxoskv is starting, and does not know yet whether this server is a member of a "
+						 "cluster, which would keep its rows there."),
 		 errhint("To leave the cluster for good, remove paxoskv from shared_preload_libraries, restart the "
 				 "server, and delete its log (paxoskv.log_directory); then repeat the command. The node "
 				 "cannot come back under the same node id.")));
@@ -58,8 +75,33 @@ static void refuse_while_member(const char *action, const char *what, const char
 
 static void check_database_use(const char *action, const char *name)
 {
-	if (name != NULL && strcmp(paxoskv_database, name) == 0 && client_is_member())
+	if (name != NULL && strcmp(paxoskv_database, name) == 0 && is_member())
 		refuse_while_member(action, "database", name);
+}
+
+/* 55006 at once, where the server would first wait some seconds for the apply worker to go. */
+static void check_database_copy(const char *action, const char *name)
+{
+	if (name != NULL && strcmp(paxoskv_database, name) == 0 && client_is_member())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE), errmsg("cannot %s database \"%s\"", action, name),
+						errdetail("The paxoskv apply worker is connected to it."),
+						errhint("Remove paxoskv from shared_preload_libraries and restart the server; then "
+								"repeat the command, put paxoskv back, and restart again.")));
+}
+
+/* The text of a CREATE or ALTER DATABASE option; NULL: it is not there. */
+static const char *option_text(List *options, const char *name)
+{
+	ListCell *cell;
+
+	foreach (cell, options)
+	{
+		DefElem *option = lfirst(cell);
+
+		if (strcmp(option->defname, name) == 0 && option->arg != NULL && IsA(option->arg, String))
+			return strVal(option->arg);
+	}
+	return NULL;
 }
 
 static bool names_extension(const DropStmt *drop)
@@ -74,9 +116,9 @@ static bool names_extension(const DropStmt *drop)
 	return false;
 }
 
-bool drops_extension(PlannedStmt *statement)
+bool drops_extension(const Node *command)
 {
-	return IsA(statement->utilityStmt, DropStmt) && names_extension((DropStmt *) statement->utilityStmt);
+	return IsA(command, DropStmt) && names_extension((const DropStmt *) command);
 }
 
 /* In a database that is not the store's own (a copy of it, perhaps) the extension can always go. */
@@ -91,13 +133,20 @@ static void check_drop(const DropStmt *drop)
 {
 	ListCell *cell;
 
-	if (names_extension(drop) && in_store_database() && client_is_member() &&
+	if (names_extension(drop) && in_store_database() && is_member() &&
 		OidIsValid(get_extension_oid(PAXOSKV_EXTENSION, true)))
 		refuse_while_member("drop", "extension", PAXOSKV_EXTENSION);
 	if (drop->removeType != OBJECT_TABLE && drop->removeType != OBJECT_INDEX)
 		return;
 	foreach (cell, drop->objects)
-		check_definition_of(makeRangeVarFromNameList(lfirst(cell)));
+	{
+		Oid relation = relation_named(makeRangeVarFromNameList(lfirst(cell)));
+
+		if (is_protected(relation) && get_rel_relkind(relation) == RELKIND_RELATION)
+			refuse_drop(relation);
+		if (is_protected(relation))
+			refuse_definition(relation);
+	}
 }
 
 /* Taking a table out of the extension would take the protection away; so would a new name of the schema. */
@@ -105,7 +154,8 @@ static void refuse_extension_change(const char *what, const char *name)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("cannot change %s \"%s\"", what, name),
-			 errdetail("Its tables hold what follows from the replicated log, and are found by name.")));
+			 errdetail("Its tables hold what follows from the replicated log, and are found by name."),
+			 errhint("Leave what the extension made as it is; only ALTER EXTENSION ... UPDATE changes it.")));
 }
 
 static void check_rename(const RenameStmt *rename)
@@ -134,15 +184,30 @@ static void check_truncate(const TruncateStmt *truncate)
 	}
 }
 
-/* COPY has no executor start.  A superuser may load a node that belongs to no cluster yet. */
+/* Whether apply has written here: then the rows follow from a log, known to this server or not. */
+static bool store_has_state(void)
+{
+	Relation table = open_table("state");
+	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
+	bool found = HeapTupleIsValid(systable_getnext(scan));
+
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return found;
+}
+
+/*
+ * COPY has no executor start.  A superuser may load a node that belongs to no cluster yet.  The lock is the one
+ * that COPY takes first itself, and keeps the name's meaning until then.
+ */
 static void check_copy(const CopyStmt *copy)
 {
 	Oid relation;
 
 	if (!copy->is_from)
 		return;
-	relation = relation_named(copy->relation);
-	if (is_protected(relation) && !(superuser() && !client_is_member()))
+	relation = RangeVarGetRelid(copy->relation, RowExclusiveLock, true);
+	if (is_protected(relation) && !(superuser() && !is_member() && !store_has_state()))
 		refuse_rows(relation);
 }
 
@@ -219,13 +284,28 @@ static void check_lock(const LockStmt *lock)
 		check_lock_of(relation_named(lfirst(cell)), &walk);
 }
 
-/* Harmless as commands of their own: then the lock goes when they end. */
+/* Harmless as commands of their own: the lock goes when they end, which in a client's pipeline is not by itself. */
 static void check_rewrite(const RangeVar *name, const char *command, bool is_top_level)
 {
 	Oid relation = relation_named(name);
 
-	if (is_protected(relation) && IsInTransactionBlock(is_top_level))
+	if (!is_protected(relation))
+		return;
+	if (IsInTransactionBlock(is_top_level))
 		refuse_table_lock(relation, command);
+	MyXactFlags |= XACT_FLAGS_NEEDIMMEDIATECOMMIT;
+}
+
+static void check_alter(const AlterTableStmt *alter, bool is_top_level)
+{
+	Oid relation = relation_named(alter->relation);
+
+	if (!is_protected(relation))
+		return;
+	if (!only_adjusts(alter))
+		refuse_definition(relation);
+	if (IsInTransactionBlock(is_top_level))
+		refuse_table_lock(relation, "ALTER TABLE");
 }
 
 /* ---------------------------------------------------------------- all */
@@ -237,6 +317,13 @@ static bool check_special(Node *command, bool is_top_level)
 	{
 		case T_DropdbStmt:
 			check_database_use("drop", ((DropdbStmt *) command)->dbname);
+			return true;
+		case T_AlterDatabaseStmt:
+			if (option_text(((AlterDatabaseStmt *) command)->options, "tablespace") != NULL)
+				check_database_copy("move", ((AlterDatabaseStmt *) command)->dbname);
+			return true;
+		case T_CreatedbStmt:
+			check_database_copy("copy", option_text(((CreatedbStmt *) command)->options, "template"));
 			return true;
 		case T_DropStmt:
 			check_drop((DropStmt *) command);
@@ -277,7 +364,10 @@ void check_utility(PlannedStmt *statement, bool is_top_level)
 	switch (nodeTag(command))
 	{
 		case T_AlterTableStmt:
-			check_definition_of(((AlterTableStmt *) command)->relation);
+			check_alter((AlterTableStmt *) command, is_top_level);
+			break;
+		case T_AlterObjectDependsStmt:
+			check_definition_of(((AlterObjectDependsStmt *) command)->relation);
 			break;
 		case T_AlterObjectSchemaStmt:
 			check_definition_of(((AlterObjectSchemaStmt *) command)->relation);
