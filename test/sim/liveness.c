@@ -37,20 +37,66 @@ static uint64_t count_elections(const struct world *w)
 	return elections;
 }
 
+/* A voter that needs nobody's help: it runs, on a whole log. */
+static bool is_usable(const struct world *w, uint32_t node)
+{
+	return w->nodes[node].state == NODE_RUNNING && !world_lost(w, node) && !oracle_damaged(w, node);
+}
+
+static bool both_ways(const struct world *w, uint32_t a, uint32_t b)
+{
+	return !w->network.directions[a][b].cut && !w->network.directions[b][a].cut;
+}
+
+/* L3: one that reaches a quorum of such voters suffices. */
+static bool quorum_connected(const struct world *w)
+{
+	for (uint32_t hub = 1; hub <= w->config.n_nodes; hub++)
+	{
+		uint32_t reached = 0;
+
+		for (uint32_t i = 1; i <= w->config.n_nodes && is_usable(w, hub); i++)
+			reached += is_usable(w, i) && both_ways(w, hub, i);
+		if (reached >= world_quorum(w))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * L3: within four election timeouts there is a leader, and something of it chosen; counted from the last thing
+ * that changed who hears whom; a frozen process begins when it wakes.
+ */
+void liveness_watch(struct world *w)
+{
+	sim_time timeout = w->config.election_timeout_ms * SIM_MS;
+	sim_time from = w->disturbed_at;
+	const struct node *leader = ready_leader(w);
+
+	if (w->phase == PHASE_CONVERGE)
+		w->elections = count_elections(w);
+	if (w->phase != PHASE_PARTIAL && w->phase != PHASE_HEALED)
+		return;
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+		if (w->nodes[i].frozen_until > from)
+			from = w->nodes[i].frozen_until;
+	if (leader != NULL && oracle_led(w, status_of(leader).ballot))
+		return;
+	world_schedule(w, timeout / 5, (struct event){.kind = EVENT_WATCH});
+	if (w->now <= from || !quorum_connected(w))
+		return;
+	if (w->now > from + 4 * timeout)
+		world_fail(w, "L3",
+				   "a node reaches a quorum of whole nodes for four election timeouts, and nobody leads");
+}
+
 /* L1, L3: the partial shape left one node that reaches a quorum. */
 static void check_partial(struct world *w)
 {
 	uint64_t ok = 0;
 
-	if (w->config.final == FINAL_WHOLE)
+	if (w->config.final == FINAL_WHOLE || !quorum_connected(w))
 		return;
-	/* D8 needs all voters; a minority that is down or unreachable may be what it needs. */
-	if (oracle_undamaged(w) < w->config.n_nodes)
-		return;
-	/* F2: a cluster forms only with everybody there. */
-	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
-		if (w->nodes[i].state == NODE_FORMING)
-			return;
 	if (ready_leader(w) == NULL)
 		world_fail(w, "L3", "a node reaches a quorum of whole nodes, and nobody leads");
 	for (uint32_t i = 0; i < w->config.n_clients; i++)
@@ -80,11 +126,12 @@ static void check_healed(struct world *w)
 			world_fail(w, "L1", "n%u has no session", i);
 	}
 	w->elections = count_elections(w);
+	w->healed_judged = true;
 }
 
 static void check_steady(struct world *w)
 {
-	if (!w->config.tight_apply && count_elections(w) != w->elections)
+	if (!w->config.tight_apply && w->healed_judged && count_elections(w) != w->elections)
 		world_fail(w, "L2", "elections go on: %u more", (unsigned) (count_elections(w) - w->elections));
 	for (uint32_t i = 0; i < w->config.n_clients; i++)
 		if (w->clients[i].ok_in_phase == 0 && !world_lost(w, w->clients[i].node))
@@ -100,6 +147,9 @@ static void check_resolved(struct world *w, const struct node *n)
 
 static void check_converged(struct world *w)
 {
+	/* Where apply falls behind A6's limit, leading goes to and fro with the load, and ends with it. */
+	if (count_elections(w) != w->elections)
+		world_fail(w, "L2", "elections go on when nobody asks for anything");
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
 	{
 		const struct node *n = &w->nodes[i];
@@ -113,18 +163,26 @@ static void check_converged(struct world *w)
 			world_fail(w, "L4", "n%u is still damaged", i);
 		check_resolved(w, n);
 	}
+}
+
+/* L5, whatever else is wrong. */
+static void check_ended(struct world *w)
+{
 	for (uint64_t i = 0; i < w->n_requests; i++)
 		if (w->requests[i]->state == REQUEST_SUBMITTED || w->requests[i]->state == REQUEST_NUMBERED)
 			world_fail(w, "L5", "request %u never ends", (unsigned) (i + 1));
 }
 
+/* Damage beyond D7 and D8 excuses no progress for as long as it lasts, and nothing else. */
 void liveness_phase_ends(struct world *w)
 {
 	if (w->phase == PHASE_CHAOS)
 		return;
-	if (!oracle_recoverable(w))
+	if (w->phase == PHASE_CONVERGE)
+		check_ended(w);
+	if (w->phase == PHASE_CONVERGE && !oracle_recoverable(w))
 		w->stopped_safely = true;
-	if (w->stopped_safely)
+	if (w->stopped_safely || !oracle_recoverable(w))
 		return;
 	switch (w->phase)
 	{

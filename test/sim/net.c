@@ -253,6 +253,7 @@ static void end_down(struct world *w, uint32_t node, uint32_t peer, bool reset)
 	if (direction->generation == 0)
 		return;
 	direction->generation = 0;
+	w->disturbed_at = w->now;
 	TRACE(&w->trace, "net n%u loses its connection to n%u", node, peer);
 	if (direction->told)
 		node_peer_down(w, &w->nodes[node], w->nodes[peer].node_id, reset);
@@ -420,6 +421,7 @@ static void open_both(struct world *w, uint32_t a, uint32_t b)
 	ab->generation = ba->generation = ++net->generations;
 	for (int lane = 0; lane < LANES; lane++)
 		ab->last_delivery[lane] = ba->last_delivery[lane] = w->now;
+	w->disturbed_at = w->now;
 	TRACE(&w->trace, "net n%u and n%u are connected", a, b);
 	end_up(w, a, b);
 	end_up(w, b, a);
@@ -493,6 +495,7 @@ void net_cut(struct world *w, uint32_t from, uint32_t to, bool cut)
 	if (w->network.directions[from][to].cut == cut)
 		return;
 	w->network.directions[from][to].cut = cut;
+	w->disturbed_at = w->now;
 	TRACE(&w->trace, "net link n%u > n%u %s", from, to, TRACE_STRING(cut ? "is cut" : "heals"));
 }
 

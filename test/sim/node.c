@@ -308,6 +308,7 @@ static void make_core(struct world *w, struct node *n, const struct paxos_config
 	n->core_memory = malloc(paxos_memory_size(config, &options));
 	n->core = paxos_create(n->core_memory, config, &options, &host, &state, node_clock_ms(w, n));
 	n->state = NODE_RUNNING;
+	w->disturbed_at = w->now;
 	n->chosen = state.applied;
 	TRACE(&w->trace, "n%u runs: run %u, promise %b, accepted %b through %u, applied %u, damaged %u", n->id,
 		  options.run, TRACE_BALLOT(state.promise), TRACE_BALLOT(state.accepted), state.end, state.applied,
@@ -429,6 +430,7 @@ void node_die(struct world *w, struct node *n, bool power)
 		database_crash(w, n);
 	n->state = n->copy || n->fenced ? NODE_BROKEN : NODE_DOWN;
 	n->life++;
+	w->disturbed_at = w->now;
 	n->frozen_until = 0;
 	net_node_died(w, n->id, power);
 	net_forget(w, n->id);
@@ -607,6 +609,7 @@ static void on_sync(struct world *w, struct node *n)
 	{
 		n->no_space = code == PLOG_NO_SPACE;
 		n->overdue = false;
+		w->disturbed_at = w->now;
 		set_accepting(w, n);
 	}
 	told = w->now + rng_below(&w->rng, w->config.tell_us + 1);

@@ -121,6 +121,13 @@ uint64_t oracle_chosen(const struct world *w)
 	return w->oracle->chosen_through;
 }
 
+bool oracle_led(struct world *w, struct paxos_ballot ballot)
+{
+	const struct ballot_record *record = oracle_ballot(w, ballot);
+
+	return record->established && record->chosen_through > record->adopted_end;
+}
+
 bool oracle_damaged(const struct world *w, uint32_t node)
 {
 	return w->oracle->witnesses[node].durable.damaged;

@@ -164,6 +164,7 @@ enum event_kind
 	EVENT_START,
 	EVENT_HANDSHAKE, /* data: struct handshake */
 	EVENT_FENCE,     /* node, a: of that machine; b: named run; c: its run */
+	EVENT_WATCH,     /* is there a leader by now (L3)? */
 	EVENT_ADMIN,     /* looks whether a cluster that can't form is to be wiped (F4) */
 	EVENT_CONNECT,   /* node, a: peer */
 	EVENT_LOSE,      /* node, a: peer, b: generation, c: reset */
@@ -508,6 +509,8 @@ struct world
 	uint64_t n_copies; /* restored or cloned */
 	uint64_t n_fenced;
 	sim_time phase_began;
+	sim_time disturbed_at; /* when last something changed that an election depends on */
+	bool healed_judged;
 	uint64_t step_input; /* 0 or the node whose input is being worked on: assertions name it */
 };
 
@@ -639,6 +642,8 @@ void faults_source_dies(struct world *w, uint32_t source);
 
 /* liveness.c */
 void liveness_phase_ends(struct world *w);
+/* Faults have stopped, and now and then: L3. */
+void liveness_watch(struct world *w);
 
 /* oracle.c: what is durable, and what was sent */
 struct oracle *oracle_new(struct world *w);
@@ -657,6 +662,8 @@ struct witness *oracle_backup(struct world *w, const struct node *n);
 void oracle_restored(struct world *w, const struct node *n, const struct witness *backup);
 void oracle_free_backup(struct witness *backup);
 uint64_t oracle_chosen(const struct world *w);
+/* Whether something of that ballot's leader is chosen. */
+bool oracle_led(struct world *w, struct paxos_ballot ballot);
 bool oracle_damaged(const struct world *w, uint32_t node);
 bool oracle_doubtful(const struct world *w, uint32_t node);
 /* Voters whose log is whole, as far as their last recovery and what they made durable since say. */

@@ -313,7 +313,7 @@ static sim_time phase_length(const struct world *w)
 void world_enter_phase(struct world *w, enum phase phase)
 {
 	w->phase = phase;
-	w->phase_began = w->now;
+	w->phase_began = w->disturbed_at = w->now;
 	TRACE(&w->trace, "---- phase: %s", TRACE_STRING(phase_names[phase]));
 	for (uint32_t i = 0; i < w->config.n_clients; i++)
 		w->clients[i].ok_in_phase = 0;
@@ -324,6 +324,10 @@ void world_enter_phase(struct world *w, enum phase phase)
 	}
 	if (phase == PHASE_HEALED)
 		faults_stop(w);
+	if ((phase == PHASE_PARTIAL && w->config.final != FINAL_WHOLE) || phase == PHASE_HEALED)
+		world_schedule(w, w->config.election_timeout_ms * SIM_MS / 5, (struct event){.kind = EVENT_WATCH});
+	if (phase == PHASE_CONVERGE)
+		world_schedule(w, phase_length(w) / 2, (struct event){.kind = EVENT_WATCH});
 	if (phase == PHASE_END)
 		w->finished = true;
 	else
@@ -369,6 +373,9 @@ static void dispatch(struct world *w, const struct event *event)
 		case EVENT_HANDSHAKE:
 			net_handshake(w, event->data);
 			break;
+		case EVENT_WATCH:
+			liveness_watch(w);
+			break;
 		case EVENT_ADMIN:
 			copies_admin(w);
 			break;
@@ -391,13 +398,16 @@ static void dispatch(struct world *w, const struct event *event)
 			faults_source_dies(w, (uint32_t) event->a);
 			break;
 		case EVENT_HEAL_LINK:
-			net_cut(w, (uint32_t) event->a, (uint32_t) event->b, false);
+			if (w->phase == PHASE_CHAOS)
+				net_cut(w, (uint32_t) event->a, (uint32_t) event->b, false);
 			break;
 		case EVENT_HEAL_ALL:
-			net_heal_all(w, false);
+			if (w->phase == PHASE_CHAOS) /* else it did when faults stopped, and a final shape stays */
+				net_heal_all(w, false);
 			break;
 		case EVENT_FLAP:
-			net_flap_event(w, (uint32_t) event->a, (uint32_t) event->b, event->c != 0);
+			if (w->phase == PHASE_CHAOS)
+				net_flap_event(w, (uint32_t) event->a, (uint32_t) event->b, event->c != 0);
 			break;
 		case EVENT_PHASE:
 			liveness_phase_ends(w);
