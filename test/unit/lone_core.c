@@ -34,7 +34,7 @@ static struct paxos_entry keep(const struct paxos_entry *entry)
 {
 	struct paxos_entry kept = {disk.bytes[disk.n_bytes], entry->length};
 
-	if (disk.n_bytes + 1 == LONE_SLOTS * 4 || entry->length > LONE_ENTRY_MAX)
+	if (disk.n_bytes + 1 == LONE_SLOTS * 2 || entry->length > LONE_ENTRY_MAX)
 		abort();
 	memcpy(disk.bytes[disk.n_bytes++], entry->bytes, entry->length);
 	return kept;

@@ -8,7 +8,7 @@
 #include "paxos/command.h"
 #include "paxos/paxos.h"
 
-#define LONE_SLOTS 128
+#define LONE_SLOTS 1200
 #define LONE_RUN 5
 #define LONE_NONCE 77
 #define LONE_ENTRY_MAX 160
@@ -17,7 +17,7 @@ struct host_log
 {
 	struct paxos_entry slots[LONE_SLOTS];
 	struct paxos_entry staged[LONE_SLOTS];
-	uint8_t bytes[LONE_SLOTS * 4][LONE_ENTRY_MAX];
+	uint8_t bytes[LONE_SLOTS * 2][LONE_ENTRY_MAX];
 	int n_bytes;
 	uint64_t end;
 	uint64_t last_id;

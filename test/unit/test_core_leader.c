@@ -200,6 +200,37 @@ static void test_chunk_after_step_down(void)
 	ok(not_staged(&m), "and what it pulled is nobody's");
 }
 
+/* S6: what is told chosen while a log is pulled must be in it. */
+static void test_chosen_while_pulling(void)
+{
+	struct paxos_durable_state state = {
+		.promise = {5, 0, 3}, .accepted = {5, 0, 3}, .first_slot = 1, .end = 3};
+	struct paxos_entry e = noop();
+	struct paxos_ballot ballot;
+	struct paxos_message m;
+
+	make_node(&state);
+	ballot = stand();
+	m = promise_of(2, ballot);
+	m.accepted = (struct paxos_ballot){5, 1, 2};
+	m.end = 1;
+	receive(&m);
+	m = message(PAXOS_HEARTBEAT, 3, 5);
+	m.ready = true;
+	m.chosen = 3;
+	receive(&m);
+	is_u64(status().chosen, 3,
+		   "the leader before tells what it chose, while its successor pulls another log");
+	m = from_follower(PAXOS_CHUNK, 2, ballot, 0);
+	m.accepted = (struct paxos_ballot){5, 1, 2};
+	m.entries = &e;
+	m.n_entries = 1;
+	receive(&m);
+	sync_all();
+	ok(status().role == PAXOS_FOLLOWER && status().end == 3 && status().accepted.priority == 0,
+	   "a log that lacks it is not installed: somebody lied");
+}
+
 /* ---------------------------------------------------------------- phase 2 */
 
 static void test_accepted(void)
@@ -357,6 +388,43 @@ static void test_read_requests_to_no_leader(void)
 	ok(receive(&m) && !next(PAXOS_READ_REPLY, &m), "a request for an earlier ballot is not");
 }
 
+/* As follower of node 2, which is ready: what may answer a read (R2). */
+static void test_read_replies(void)
+{
+	struct paxos_event event;
+	struct paxos_message good;
+	struct paxos_message m;
+
+	follow_leader();
+	m = message(PAXOS_HEARTBEAT, 2, 3);
+	m.ready = true;
+	receive(&m);
+	paxos_read(core, false);
+	ok(next(PAXOS_READ_REQUEST, &m) && m.to == 2, "a read is asked of the leader");
+	good = message(PAXOS_READ_REPLY, 2, 3);
+	good.sequence = m.sequence;
+	good.named_run = LONE_RUN;
+	good.ready = true;
+	good.slot = 1;
+	m = good;
+	m.named_run = LONE_RUN - 1;
+	ok(receive(&m) && !next_event(PAXOS_EVENT_READ, &event), "an answer to an earlier run answers nothing");
+	m = good;
+	m.sequence--;
+	ok(receive(&m) && !next_event(PAXOS_EVENT_READ, &event), "nor one to an earlier request");
+	m = good;
+	m.ballot.round--;
+	ok(receive(&m) && !next_event(PAXOS_EVENT_READ, &event), "nor one of an earlier ballot");
+	m = good;
+	m.from = 3;
+	ok(receive(&m) && !next_event(PAXOS_EVENT_READ, &event), "nor one of another node");
+	m = good;
+	m.ready = false;
+	ok(receive(&m) && !next_event(PAXOS_EVENT_READ, &event), "nor one that says not ready");
+	ok(receive(&good) && next_event(PAXOS_EVENT_READ, &event) && event.slot == 1, "the leader's does");
+	ok(receive(&good) && !next_event(PAXOS_EVENT_READ, &event), "once");
+}
+
 /* ---------------------------------------------------------------- learners */
 
 static void test_learner(void)
@@ -392,6 +460,7 @@ int main(void)
 	test_a_lie_about_the_best_log();
 	test_chunks();
 	test_chunk_after_step_down();
+	test_chosen_while_pulling();
 	test_accepted();
 	test_sync_progress();
 	test_log_that_cannot_be_read();
@@ -399,6 +468,7 @@ int main(void)
 	test_log_trimmed_below_a_base();
 	test_read_rounds();
 	test_read_requests_to_no_leader();
+	test_read_replies();
 	test_learner();
 	free_node();
 	return done();

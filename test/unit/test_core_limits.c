@@ -36,6 +36,146 @@ static void test_many_writes_wait(void)
 	is_u64(status().promise.round, 1501, "and then it goes on one by one");
 }
 
+/* ---------------------------------------------------------------- a host that does not drain */
+
+static struct paxos_entry many[PAXOS_MAX_BATCH];
+
+static const struct paxos_entry *full_batch(void)
+{
+	for (uint32_t i = 0; i < PAXOS_MAX_BATCH; i++)
+		many[i] = noop();
+	return many;
+}
+
+/* What finds no room in the outbox is as if lost: not taken in part, and asked for again. */
+static void test_accepts_without_room(void)
+{
+	struct paxos_message m;
+
+	follow_leader();
+	for (uint64_t slot = 1; slot < 900; slot += PAXOS_MAX_BATCH)
+	{
+		m = accept_of(slot, full_batch(), PAXOS_MAX_BATCH);
+		if (!paxos_recv(core, &m))
+			break;
+	}
+	is_u64(status().end, 1 + 2 * PAXOS_MAX_BATCH, "two full Accepts find room, the third is as if lost");
+	drain();
+	m = accept_of(status().end, full_batch(), PAXOS_MAX_BATCH);
+	ok(receive(&m) && status().end == 1 + 3 * PAXOS_MAX_BATCH, "drained, it is taken when it comes again");
+}
+
+static void test_sync_without_room(void)
+{
+	struct paxos_message m = message(PAXOS_PREPARE, 2, 3);
+	struct paxos_message answer;
+
+	make_node(&fresh);
+	receive(&m);
+	sync_all();
+	m = message(PAXOS_SYNC, 2, 3);
+	m.end = 4 * PAXOS_MAX_BATCH;
+	m.entries = full_batch();
+	m.n_entries = PAXOS_MAX_BATCH;
+	for (int i = 0; i < 3; i++, m.slot += PAXOS_MAX_BATCH)
+		paxos_recv(core, &m);
+	drain();
+	ok(next(PAXOS_SYNC_PROGRESS, &answer) && answer.slot == 2 * PAXOS_MAX_BATCH && !answer.ready,
+	   "two chunks of a Sync find room; from the third on it is asked for again");
+}
+
+static void test_chunk_without_room(void)
+{
+	static const struct paxos_durable_state met_five = {.promise = {5, 0, 3}, .first_slot = 1};
+	struct paxos_ballot ballot;
+	struct paxos_message m;
+
+	make_node(&met_five);
+	ballot = stand();
+	m = promise_of(2, ballot);
+	m.accepted = (struct paxos_ballot){2, 0, 2};
+	m.end = 4 * PAXOS_MAX_BATCH;
+	receive(&m);
+	m = message(PAXOS_CHUNK, 2, 0);
+	m.ballot = ballot;
+	m.accepted = (struct paxos_ballot){2, 0, 2};
+	m.entries = full_batch();
+	m.n_entries = PAXOS_MAX_BATCH;
+	for (int i = 0; i < 3; i++, m.slot += PAXOS_MAX_BATCH)
+		paxos_recv(core, &m);
+	drain();
+	ok(next(PAXOS_PULL, &m) && m.slot == 2 * PAXOS_MAX_BATCH,
+	   "two chunks of a pulled log find room; from the third on it is pulled again");
+}
+
+static void test_rounds_without_room(void)
+{
+	struct paxos_message m;
+	uint64_t elections;
+
+	make_node(&fresh);
+	for (uint64_t round = 1; round < 10; round++)
+	{
+		m = message(PAXOS_PREPARE, 2, round);
+		paxos_recv(core, &m);
+	}
+	elections = status().elections;
+	paxos_tick(core, now_ms() + 5000);
+	ok(status().elections == elections && status().forming_view,
+	   "no round ends while nothing can be written");
+	drain();
+	paxos_tick(core, now_ms() + 5001);
+	ok(!status().forming_view, "then it does");
+}
+
+/* ---------------------------------------------------------------- windows */
+
+/* An origin that sends more than it was granted: what there is no place for is as if lost. */
+static void test_too_many_commands(void)
+{
+	static uint8_t bytes[PAXOS_MAX_BATCH][LONE_ENTRY_MAX];
+	struct paxos_entry entries[PAXOS_MAX_BATCH];
+	struct paxos_message m;
+	struct paxos_ballot ballot;
+	uint64_t end;
+	int taken = 0;
+
+	make_node(&fresh);
+	ballot = lead();
+	for (uint32_t i = 0; i < PAXOS_MAX_BATCH; i++)
+	{
+		entries[i] = command_of(2, 7, i + 1);
+		memcpy(bytes[i], entries[i].bytes, entries[i].length);
+		entries[i].bytes = bytes[i];
+	}
+	m = message(PAXOS_FORWARD, 2, 0);
+	m.ballot = ballot;
+	m.sequence = 1;
+	m.entries = entries;
+	m.n_entries = PAXOS_MAX_BATCH;
+	do
+	{
+		end = status().end;
+		if (!receive(&m))
+			break;
+		m.bytes += 1 << 20;
+	} while (status().end > end && ++taken < 10);
+	ok(taken > 0 && taken < 10 && status().end == 2 + (uint64_t) taken * PAXOS_MAX_BATCH,
+	   "after %d batches that are not chosen the next is as if lost, whole", taken);
+	m = message(PAXOS_ACCEPTED, 2, 0);
+	m.ballot = ballot;
+	m.slot = status().end;
+	sync_all();
+	receive(&m);
+	m = message(PAXOS_FORWARD, 2, 0);
+	m.ballot = ballot;
+	m.sequence = 2;
+	m.entries = entries;
+	m.n_entries = 1;
+	end = status().end;
+	ok(receive(&m) && status().end == end + 1, "when they are chosen there is place again");
+}
+
 /* ---------------------------------------------------------------- A6 */
 
 static struct paxos_entry entry_of(uint32_t length)
@@ -116,6 +256,11 @@ static void test_applying_gives_room(void)
 int main(void)
 {
 	test_many_writes_wait();
+	test_accepts_without_room();
+	test_sync_without_room();
+	test_chunk_without_room();
+	test_rounds_without_room();
+	test_too_many_commands();
 	test_unapplied_limit();
 	test_applying_gives_room();
 	free_node();

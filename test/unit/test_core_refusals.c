@@ -97,6 +97,11 @@ static void test_heartbeat_of_another(void)
 	m.type = PAXOS_HEARTBEAT_REPLY;
 	m.sequence = (uint64_t) LONE_RUN << 32;
 	ok(refused(&m) && status().chosen == 0, "so is an answer");
+	m = message(PAXOS_HEARTBEAT, 2, 0);
+	m.ballot = (struct paxos_ballot){0};
+	m.ready = true;
+	m.chosen = 1;
+	ok(receive(&m) && status().chosen == 0, "one without a ballot chooses nothing");
 	m = message(PAXOS_HEARTBEAT, 2, 3);
 	m.ready = true;
 	m.chosen = 1;
