@@ -416,6 +416,81 @@ static void promises_taken(void)
 
 /* ---------------------------------------------------------------- files that are missing or too many */
 
+/* T5: behind a snapshot the log begins where no entry is yet. */
+static void trimmed_beyond_the_end(void)
+{
+	struct scene scene = open_scene();
+	struct paxos_durable_state *got = &scene.model->state.paxos;
+
+	append_and_sync(&scene, 3);
+	ok(plog_trim(scene.model->log, 9, &scene.model->error) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+		   got->first_slot == 9 && got->end == 8 && !got->damage.damaged,
+	   "a log of 3 entries that is to begin at slot 9 is empty there");
+	ok(plog_trim(scene.model->log, 5, &scene.model->error) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+		   got->first_slot == 9,
+	   "and never begins earlier again");
+	close_scene(&scene);
+}
+
+/* A trim that waits for room is a record of the log's own, which no write id names. */
+static void trim_without_room(void)
+{
+	struct scene scene = open_scene();
+	uint64_t durable = 0;
+	enum plog_code code = PLOG_OK;
+
+	fake_disk_set_capacity(scene.disk, 32768 + 3 * PLOG_BLOCK);
+	for (int i = 0; i < 20 && code == PLOG_OK; i++)
+	{
+		code = model_append(scene.model, one, 1, 2000);
+		if (code == PLOG_OK)
+			code = model_sync(scene.model);
+	}
+	ok(code == PLOG_NO_SPACE && plog_trim(scene.model->log, 2, &scene.model->error) == PLOG_NO_SPACE,
+	   "a full disk can't even note a trim");
+	ok(plog_sync(scene.model->log, &durable, &scene.model->error) == PLOG_NO_SPACE &&
+		   durable == scene.model->id - 1,
+	   "what is durable is said as before");
+	fake_disk_set_capacity(scene.disk, 1u << 30);
+	ok(plog_sync(scene.model->log, &durable, &scene.model->error) == PLOG_OK && durable == scene.model->id,
+	   "with room all is");
+	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.first_slot == 2 &&
+		   !scene.model->state.paxos.damage.damaged,
+	   "the trim too");
+	close_scene(&scene);
+}
+
+/* Both copies of the metadata brought back from before the log was written to. */
+static void metadata_of_before_the_log(void)
+{
+	struct scene scene = open_scene();
+
+	append_and_sync(&scene, 1);
+	model_close(scene.model);
+	change_field(scene.disk, "/log/metadata.1", 0, METADATA_RUN, 0, 8);
+	change_field(scene.disk, "/log/metadata.2", 0, METADATA_RUN, 0, 8);
+	ok(reopen(&scene) == PLOG_CORRUPT && says(&scene, "written to"), "metadata older than the log: %s",
+	   scene.model->error.message);
+	change_header(&scene, HEADER_DATA, 1, 8);
+	ok(reopen(&scene) == PLOG_CORRUPT, "also where the log's header is lost");
+	change_header(&scene, HEADER_VERSION, 2, 4);
+	ok(reopen(&scene) == PLOG_UNKNOWN, "or of a later version");
+	close_scene(&scene);
+}
+
+static void nothing_to_prepare_in(void)
+{
+	const struct file_ops *real = file_ops_posix();
+	struct plog_options options = {.segment_bytes = 32768, .min_free_segments = 1};
+	struct plog_error error;
+
+	ok(plog_prepare_segments("/nonexistent/paxoskv", real, &options, &error) == PLOG_OK,
+	   "no directory yet: nothing is prepared, which is no error");
+	ok(plog_prepare_segments("/dev/null", real, &options, &error) == PLOG_IO &&
+		   strstr(error.message, "/dev/null") != NULL,
+	   "what is no directory is: %s", error.message);
+}
+
 static void no_segments(void)
 {
 	struct scene scene = open_scene();
@@ -487,6 +562,10 @@ int main(void)
 	promises_of_two_epochs();
 	short_metadata();
 	promises_taken();
+	trimmed_beyond_the_end();
+	trim_without_room();
+	metadata_of_before_the_log();
+	nothing_to_prepare_in();
 	no_segments();
 	long_directory_name();
 	many_leftovers();

@@ -323,6 +323,63 @@ static void missing_segment(void)
 	close_scene(&scene);
 }
 
+/* Damage found in two lives: what is known of both is kept (D7). */
+static void damage_upon_damage(void)
+{
+	struct scene scene = six_entries(true);
+	struct paxos_durable_state *got = &scene.model->state.paxos;
+	uint8_t bytes[100] = {1};
+	struct paxos_entry entries[2] = {{bytes, sizeof bytes}, {bytes, sizeof bytes}};
+	struct paxos_write stage = {.id = 1,
+								.type = PAXOS_WRITE_STAGE,
+								.epoch = 1,
+								.ballot = two,
+								.base = 7,
+								.first_slot = 8,
+								.n_entries = 2,
+								.entries = entries};
+	uint64_t durable;
+
+	fake_disk_flip(scene.disk, newest, record_offset(scene.disk, 2) + 8, 1);
+	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && !got->damage.doubtful &&
+		   got->damage.lowest_written == 3,
+	   "damage from slot 3 on");
+	ok(plog_write(scene.model->log, &stage, NULL) == PLOG_OK &&
+		   plog_sync(scene.model->log, &durable, NULL) == PLOG_OK,
+	   "a Sync is being staged");
+	model_close(scene.model);
+	find_newest(scene.disk);
+	fake_disk_flip(scene.disk, newest, record_offset(scene.disk, 4) + 70, 1);
+	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && got->end == 2, "what is staged goes bad, too");
+	is_u64(got->damage.lowest_written, 3, "the lower of the lowest slots counts");
+	is_u64(got->damage.named_slot, 6, "and the highest that was named");
+	ok(!got->damage.doubtful, "doubt about the second does not excuse the first");
+	close_scene(&scene);
+}
+
+/* Each bit place of a record's header, while the log is open: a reader is told, never given another record. */
+static void rot_under_a_reader(void)
+{
+	unsigned wrong = 0;
+
+	for (uint64_t at = 0; at < PLOG_RECORD_HEADER; at++)
+	{
+		struct scene scene = open_scene(65536);
+		struct paxos_entry entry;
+
+		for (int i = 0; i < 3; i++)
+			if (model_append(scene.model, one, 1, 200) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
+				abort();
+		find_newest(scene.disk);
+		fake_disk_flip(scene.disk, newest, record_offset(scene.disk, 1) + at, 0x80);
+		wrong += plog_read(scene.model->log, 2, &entry, &scene.model->error) != PLOG_CORRUPT ||
+				 strstr(scene.model->error.message, "slot 2") == NULL;
+		wrong += plog_read(scene.model->log, 1, &entry, NULL) != PLOG_OK;
+		close_scene(&scene);
+	}
+	ok(wrong == 0, "a reader is told of a flipped bit in each of %d bytes of a header", PLOG_RECORD_HEADER);
+}
+
 /* ---------------------------------------------------------------- by seeds */
 
 /*
@@ -453,6 +510,8 @@ int main(int argc, char **argv)
 	unreadable_block();
 	unreadable_neighbour();
 	missing_segment();
+	damage_upon_damage();
+	rot_under_a_reader();
 	stray_number();
 	metadata_of_before();
 	random_flips(1, 1000);

@@ -156,6 +156,35 @@ static void much_that_waits(void)
 	close_scene(&scene);
 }
 
+/* Each file call in its turn is the last that works, while large and small records are written. */
+static void large_records_and_failures(void)
+{
+	static const uint32_t lengths[] = {1000, 700 * 1024, 700 * 1024, 2 * MEBIBYTE, 50};
+	unsigned wrong = 0;
+	uint64_t n = 0;
+	bool through = false;
+
+	for (; !through && n < 100; n++)
+	{
+		struct scene scene = open_scene(8 * MEBIBYTE);
+		enum plog_code code = PLOG_OK;
+
+		fake_disk_stop_after(scene.disk, n);
+		for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
+			append(&scene, lengths[i]);
+		code = sync_all(&scene);
+		through = code == PLOG_OK;
+		wrong += code != PLOG_OK && code != PLOG_IO;
+		if (start(&scene) != PLOG_OK || scene.state.paxos.damage.damaged || (through && scene.end != 5))
+			wrong++;
+		for (uint64_t slot = 1; slot <= scene.end; slot++)
+			wrong += !reads_back(&scene, slot, lengths[slot - 1]);
+		close_scene(&scene);
+	}
+	ok(wrong == 0 && through && n > 4,
+	   "large records, a disk that stops after each of %u calls: none in part", (unsigned) n);
+}
+
 /* ---------------------------------------------------------------- markers */
 
 /* A sync and its completion take a marker each; when they run out a new segment goes on. */
@@ -177,8 +206,8 @@ static void markers_used_up(void)
 	close_scene(&scene);
 }
 
-/* The last marker goes to a sync, so that its completion finds none left. */
-static void completion_without_marker(void)
+/* Each record leaves a marker for its sync and one for the completion (place_item()). */
+static void completion_at_the_last_markers(void)
 {
 	struct scene scene = open_scene(32768);
 	uint64_t before;
@@ -245,6 +274,55 @@ static void no_memory_at_a_start(void)
 		   reads_back(&scene, 6, MEBIBYTE),
 	   "with memory again all is there");
 	close_scene(&scene);
+}
+
+static void no_memory_for_a_new_log(void)
+{
+	unsigned refused = 0;
+	enum plog_code code = PLOG_MEMORY;
+	struct scene scene = {.disk = fake_disk_new(1), .options = {.segment_bytes = 32768}};
+
+	for (uint64_t allowed = 0; code == PLOG_MEMORY && allowed < 100; allowed++)
+	{
+		allocations_left = allowed;
+		plog_set_allocator(short_of_memory, free);
+		code = start(&scene);
+		plog_set_allocator(realloc, free);
+		refused += code == PLOG_MEMORY;
+	}
+	ok(code == PLOG_OK && refused >= 4 && scene.state.run == 1,
+	   "a log that could not be made for lack of memory (%u times) is made later", refused);
+	close_scene(&scene);
+}
+
+/* At any allocation of a life of many segments: told, and nothing durable is lost. */
+static void no_memory_over_many_segments(void)
+{
+	unsigned refused = 0;
+	unsigned wrong = 0;
+
+	for (uint64_t allowed = 0; allowed < 120; allowed++)
+	{
+		struct scene scene = open_scene(32768);
+		enum plog_code code = PLOG_OK;
+		uint64_t durable = 0;
+
+		allocations_left = allowed;
+		plog_set_allocator(short_of_memory, free);
+		for (int i = 0; i < 40 && code == PLOG_OK; i++)
+		{
+			code = append(&scene, 12000);
+			if (code == PLOG_OK)
+				code = plog_sync(scene.log, &durable, &scene.error);
+		}
+		plog_set_allocator(realloc, free);
+		refused += code == PLOG_MEMORY;
+		wrong += code != PLOG_MEMORY && code != PLOG_OK;
+		wrong += start(&scene) != PLOG_OK || scene.state.paxos.damage.damaged || scene.end < durable;
+		close_scene(&scene);
+	}
+	ok(wrong == 0 && refused > 40,
+	   "a lack of memory at any place of a long life (%u times) is told and loses nothing", refused);
 }
 
 static void no_memory_for_a_read(void)
@@ -332,10 +410,13 @@ static void errors_of_real_files(void)
 int main(void)
 {
 	records_larger_than_the_buffer();
+	large_records_and_failures();
 	much_that_waits();
 	markers_used_up();
-	completion_without_marker();
+	completion_at_the_last_markers();
 	no_memory_at_a_start();
+	no_memory_for_a_new_log();
+	no_memory_over_many_segments();
 	no_memory_for_a_read();
 	failed_assertion();
 	errors_of_real_files();
