@@ -17,7 +17,8 @@ static const struct scenario *const scenarios[] = {
 	&scenario_quorum_loss,   &scenario_constrained,     &scenario_chained,
 	&scenario_one_way,       &scenario_flapping,        &scenario_stalled_disk,
 	&scenario_frozen_leader, &scenario_crash_put,       &scenario_crash_leader_change,
-	&scenario_sector_loss,   &scenario_sector_loss_one,
+	&scenario_sector_loss,   &scenario_sector_loss_one, &scenario_par,
+	&scenario_par3,
 };
 
 #define N_SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
