@@ -47,7 +47,7 @@ static void forget_times(struct paxos *p)
  * core keeps to decide that, and only that, is set to what makes it ready to: discontent, no grace, a round
  * that nobody has answered.  Heartbeats owed are never given out but by the explorer.
  */
-static void forget_election(struct paxos *p)
+void forget_election(struct paxos *p)
 {
 	p->round = p->options.run << 32; /* compared only with what a question and its answer carry */
 	p->content = false;

@@ -1,6 +1,7 @@
 /*
  * explore.c - the command line.
  *
+ *	explore --twins N
  *	explore [--short] [--start NAME [--budget B]] [--seconds S] [--depth N] [--states N] [--list]
  */
 #include <stdio.h>
@@ -52,6 +53,7 @@ static const struct planned
 struct settings
 {
 	bool is_short;
+	uint32_t n_walks; /* of --twins */
 	const char *start;
 	const char *budget; /* instead of the start's own */
 	double seconds;     /* of all starts */
@@ -126,7 +128,9 @@ static void parse(int n, char **argument, struct settings *settings)
 		if (i + 1 == n)
 			usage();
 		i++;
-		if (strcmp(name, "--budget") == 0)
+		if (strcmp(name, "--twins") == 0)
+			settings->n_walks = (uint32_t) atoi(argument[i]);
+		else if (strcmp(name, "--budget") == 0)
 			settings->budget = argument[i];
 		else if (strcmp(name, "--start") == 0)
 			settings->start = argument[i];
@@ -211,6 +215,24 @@ static bool explore_plan(const struct settings *settings)
 	return true;
 }
 
+/* The test of canon.c: random paths from every start, generous budgets. */
+static void compare_twins(uint32_t n_walks)
+{
+	followers_forward = true;
+	for (uint32_t i = 0; i < n_walks; i++)
+	{
+		struct world w;
+
+		if (i % 64 == 0)
+			nodes_start();
+		starts[i % n_starts].make(&w);
+		w.left = parse_budget("e3 p3 c2 l1 u3 t1 r2 b2");
+		walk(&w, i);
+	}
+	printf("%u random paths, %llu inputs: cores behave as their canonical twins do\n", n_walks,
+		   (unsigned long long) twins_compared());
+}
+
 int main(int n, char **argument)
 {
 	struct settings settings = {.seconds = 240, .depth = 200, .states = 100000000};
@@ -218,6 +240,11 @@ int main(int n, char **argument)
 	bool fine;
 
 	parse(n, argument, &settings);
+	if (settings.n_walks > 0)
+	{
+		compare_twins(settings.n_walks);
+		return 0;
+	}
 	limits = (struct limits){settings.seconds, settings.depth, settings.states};
 	if (settings.start != NULL && settings.budget != NULL)
 		fine = explore(find_start(settings.start), settings.budget, &limits);

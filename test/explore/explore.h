@@ -172,10 +172,15 @@ const struct node *node_get(uint32_t node_id);
 const struct flying *message_get(uint32_t message_id);
 const struct result *node_operate(uint32_t index, const struct input *op);
 uint64_t operations_run(void);
+/* The same inputs go to twins, cores that are never made canonical; dies where one behaves differently. */
+void twins_begin(const uint32_t *node_ids);
+void twins_follow(bool follow);
+uint64_t twins_compared(void);
 uint32_t node_core_bytes(void);
 
 /* canon.c: makes states that behave alike equal, in place */
 void canonicalize(struct paxos *p);
+void forget_election(struct paxos *p); /* a part of it */
 extern bool followers_forward; /* set before all: whether heartbeats will tell of ready leaders */
 
 /* ---------------------------------------------------------------- judge.c */
@@ -288,6 +293,7 @@ struct findings
 	bool violated;
 };
 
+void walk(const struct world *start, uint64_t seed); /* one random path, with twins */
 void search(const struct world *start, const struct limits *limits, struct findings *findings);
 
 /* A bug of the explorer itself, or a bound that is too small. */

@@ -11,9 +11,13 @@
 
 struct pool *values, *messages, *nodes, *faces, *texts;
 
+/* Ticks: a round is 1 ms, an election timeout 5, and what waits is asked for again after at most 2. */
+#define SHORT_MS 2
+#define LONG_MS 6
+
 #define COMMAND_BYTES (ENTRY_HEADER_BYTES + 8)
 #define UNCHOSEN_KEPT SLOTS
-#define COMMANDS_KEPT 6
+#define COMMANDS_KEPT 8
 
 /* A part of the core's memory that is kept; the rest is constant, or empty whenever an input has been drained. */
 struct range
@@ -306,7 +310,7 @@ static void make_durable(uint32_t n_writes)
 	n->n_pending -= (uint8_t) n_writes;
 	memmove(n->pending, n->pending + n_writes, n->n_pending * sizeof(n->pending[0]));
 	memset(n->pending + n->n_pending, 0, (PENDING - n->n_pending) * sizeof(n->pending[0]));
-	paxos_durable(now.p, n_writes);
+	paxos_durable(now.p, now.p->durable.id + n_writes);
 	drain();
 }
 
@@ -364,11 +368,19 @@ static void crash(uint32_t n_writes, bool promises, uint32_t connected)
 	create(connected);
 }
 
-/* The node finds itself discontent with a quorum that is, too: it takes over (E5). */
+/*
+ * The node finds itself discontent with a quorum that is, too: it takes over (E5).  One that proposes already has
+ * heard nothing for an election timeout, and stepped down (E6, E7).
+ */
 static bool elect(uint32_t answer_a, uint32_t answer_b)
 {
 	struct paxos_ballot before = now.p->own;
 
+	if (is_proposing(now.p))
+	{
+		paxos_tick(now.p, now.p->now_ms + LONG_MS);
+		drain();
+	}
 	for (int rounds = 0; rounds < 5; rounds++)
 	{
 		if (answer_a != 0)
@@ -445,7 +457,7 @@ static bool operate(const struct input *op)
 			return true;
 		case OP_TICK:
 		case OP_LONG_TICK:
-			paxos_tick(now.p, now.p->now_ms + (op->type == OP_TICK ? 2 : 6));
+			paxos_tick(now.p, now.p->now_ms + (op->type == OP_TICK ? SHORT_MS : LONG_MS));
 			drain();
 			return true;
 		case OP_PROPOSE:
@@ -525,12 +537,17 @@ static void grow_memos(void)
 	free(old);
 }
 
-static void run(uint32_t index, const struct input *op)
+static void begin(const struct input *op)
 {
 	memset(&now.result, 0, sizeof(now.result));
 	now.result.read_index = -1;
 	now.violation = NULL;
 	now.tells = (op->type == OP_BEAT || op->type == OP_DELIVER) && op->b != 0;
+}
+
+static void run(uint32_t index, const struct input *op)
+{
+	begin(op);
 	restore(index);
 	if (setjmp(now.failed) != 0)
 	{
@@ -561,7 +578,7 @@ static struct result *result_at(uint32_t i)
 	return &(*block)[i % RESULTS_BLOCK];
 }
 
-const struct result *node_operate(uint32_t index, const struct input *op)
+static const struct result *compute(uint32_t index, const struct input *op)
 {
 	struct input key = *op;
 	struct memo *memo;
@@ -580,6 +597,79 @@ const struct result *node_operate(uint32_t index, const struct input *op)
 	memo->result = (uint32_t) n_memos++;
 	*result_at(memo->result) = now.result;
 	return result_at(memo->result);
+}
+
+/* ---------------------------------------------------------------- twins */
+
+static uint8_t *twin[NODES + 1];
+static bool following;
+static uint64_t n_compared;
+
+uint64_t twins_compared(void)
+{
+	return n_compared;
+}
+
+void twins_follow(bool follow)
+{
+	following = follow;
+}
+
+/* Twins begin as copies of these nodes. */
+void twins_begin(const uint32_t *node_ids)
+{
+	for (uint32_t i = 0; i < NODES; i++)
+	{
+		struct paxos *p;
+		uint32_t id = i + 1;
+
+		restore(node_ids[i]);
+		if (twin[id] == NULL)
+			twin[id] = aligned_alloc(64, (place_bytes + 63) / 64 * 64);
+		memcpy(twin[id], place[id], place_bytes);
+		p = (struct paxos *) twin[id];
+		p->unchosen = (struct unchosen *) (twin[id] + ((uint8_t *) now.p->unchosen - place[id]));
+		p->proposer.commands =
+			(struct command *) (twin[id] + ((uint8_t *) now.p->proposer.commands - place[id]));
+	}
+}
+
+static void swap_twin(uint32_t id)
+{
+	uint8_t *other = twin[id];
+
+	twin[id] = place[id];
+	place[id] = other;
+}
+
+/* The same input to the twin, whose core is never made canonical but for what concerns elections. */
+static void follow_twin(uint32_t index, const struct input *op, const struct result *r)
+{
+	begin(op);
+	now.node = *node_get(index);
+	now.id = now.node.id;
+	swap_twin(now.id);
+	now.p = (struct paxos *) place[now.id];
+	if (setjmp(now.failed) != 0)
+		die("a twin breaks a rule where the canonical core does not: %s", now.violation);
+	now.result.enabled = operate(op);
+	summarize();
+	if (now.result.enabled != r->enabled || now.result.n_out != r->n_out ||
+		memcmp(now.result.out, r->out, r->n_out * sizeof(r->out[0])) != 0 || now.result.reply != r->reply ||
+		now.result.read_index != r->read_index || memcmp(&now.node, node_get(r->node), sizeof(now.node)) != 0)
+		die("a core that is not made canonical does otherwise, at input %u of n%u", op->type, now.id);
+	forget_election(now.p);
+	swap_twin(now.id);
+	n_compared++;
+}
+
+const struct result *node_operate(uint32_t index, const struct input *op)
+{
+	const struct result *r = compute(index, op);
+
+	if (following && r->enabled && r->violation == 0)
+		follow_twin(index, op, r);
+	return r;
 }
 
 /* ---------------------------------------------------------------- the first nodes */
