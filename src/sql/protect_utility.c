@@ -61,13 +61,16 @@ static bool is_member(void)
 /* 55006: what would take the store away under a running member; "what" is the object as a message names it. */
 static void refuse_while_member(const char *action, const char *what, const char *name)
 {
+	if (!client_is_member())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE), errmsg("cannot %s %s \"%s\" yet", action, what, name),
+				 errdetail("paxoskv is starting, and does not know whether this server is a member of a "
+						   "cluster, which would keep its rows there."),
+				 errhint("Try again in a moment. If it goes on, see detail in paxos_status().")));
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_OBJECT_IN_USE), errmsg("cannot %s %s \"%s\"", action, what, name),
-		 client_is_member()
-			 ? errdetail("This server is a member of a paxoskv cluster, which keeps its rows there.")
-			 : errdetail("paxoskv is starting, and does not know yet whether this server is a member of a "
-						 "cluster, which would keep its rows there."),
+		 errdetail("This server is a member of a paxoskv cluster, which keeps its rows there."),
 		 errhint("To leave the cluster for good, remove paxoskv from shared_preload_libraries, restart the "
 				 "server, and delete its log (paxoskv.log_directory); then repeat the command. The node "
 				 "cannot come back under the same node id.")));
