@@ -87,7 +87,7 @@ static void forget_statistics(struct paxos *p)
 	p->bytes_taken = p->bytes_applied = 0;
 	for (uint32_t i = 0; i < p->n_peers; i++)
 	{
-		p->peers[i].applied = 0; /* status */
+		p->peers[i].applied = 0;              /* status */
 		flights_clear(&p->peers[i].follower); /* A3: the window is never full */
 	}
 }

@@ -63,7 +63,8 @@ struct settings
 
 static void usage(void)
 {
-	die("usage: explore [--short] [--start NAME [--budget B]] [--seconds S] [--depth N] [--states N] [--list]");
+	die("usage: explore [--short] [--start NAME [--budget B]] [--seconds S] [--depth N] [--states N] "
+		"[--list]");
 }
 
 /* A budget as "e2 p1 c1": a letter and a number for each. */
@@ -178,8 +179,8 @@ static bool explore(const struct start *start, const char *budget, const struct 
 	start->make(&w);
 	w.left = parse_budget(budget);
 	search(&w, limits, &f);
-	printf("%-8s  %-20s depth %3u%-6s %9llu states %10llu transitions %8llu inputs run %6.1f s\n", start->name,
-		   budget, f.depth, f.complete ? " (all)" : "", (unsigned long long) f.states,
+	printf("%-8s  %-20s depth %3u%-6s %9llu states %10llu transitions %8llu inputs run %6.1f s\n",
+		   start->name, budget, f.depth, f.complete ? " (all)" : "", (unsigned long long) f.states,
 		   (unsigned long long) f.transitions, (unsigned long long) operations_run(), f.seconds);
 	fflush(stdout);
 	total.states += f.states;
@@ -252,7 +253,8 @@ int main(int n, char **argument)
 		fine = explore_plan(&settings);
 	if (!fine)
 		return 1;
-	printf("%llu distinct states, %llu transitions (%llu of them computed by the core) in %.0f s; nothing broke\n",
+	printf("%llu distinct states, %llu transitions (%llu of them computed by the core) in %.0f s; nothing "
+		   "broke\n",
 		   (unsigned long long) total.states, (unsigned long long) total.transitions,
 		   (unsigned long long) total.inputs, total.seconds);
 	if (world_truncated() > 0)

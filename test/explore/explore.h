@@ -181,7 +181,7 @@ uint32_t node_core_bytes(void);
 /* canon.c: makes states that behave alike equal, in place */
 void canonicalize(struct paxos *p);
 void forget_election(struct paxos *p); /* a part of it */
-extern bool followers_forward; /* set before all: whether heartbeats will tell of ready leaders */
+extern bool followers_forward;         /* set before all: whether heartbeats will tell of ready leaders */
 
 /* ---------------------------------------------------------------- judge.c */
 

@@ -201,7 +201,8 @@ static const struct held *held_at(const struct face *face, ballot b)
 }
 
 /* S1, S2 of one ballot: the nodes' logs at it agree; what a quorum held is chosen. */
-static const char *count_ballot(const struct face *const *face, const struct held *held, struct chosen *chosen)
+static const char *count_ballot(const struct face *const *face, const struct held *held,
+								struct chosen *chosen)
 {
 	for (uint32_t slot = 1; slot <= held->taken_end; slot++)
 	{
@@ -284,7 +285,8 @@ static const char *judge_faces(const struct face *const *face)
 		for (uint32_t j = 0; j < face[i]->n_held; j++)
 			if ((wrong = judge_adopted(&face[i]->held[j], &chosen)) != NULL)
 				return wrong;
-		if ((wrong = judge_claims(face[i], &chosen)) != NULL || (wrong = judge_kept(face[i], &chosen)) != NULL)
+		if ((wrong = judge_claims(face[i], &chosen)) != NULL ||
+			(wrong = judge_kept(face[i], &chosen)) != NULL)
 			return wrong;
 	}
 	return NULL;

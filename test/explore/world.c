@@ -196,9 +196,8 @@ static bool crash(struct world *w, uint32_t id, uint32_t arg, const char **viola
 	if (do_operation(w, id, OP_CRASH, arg >> 1, (arg & 1) | connected << 8, violation) == NULL)
 		return false;
 	for (uint32_t peer = 1; peer <= NODES; peer++)
-		if ((connected & (1u << peer)) &&
-			(do_operation(w, peer, OP_DISCONNECT, id, 0, violation) == NULL ||
-			 do_operation(w, peer, OP_CONNECT, id, 0, violation) == NULL))
+		if ((connected & (1u << peer)) && (do_operation(w, peer, OP_DISCONNECT, id, 0, violation) == NULL ||
+										   do_operation(w, peer, OP_CONNECT, id, 0, violation) == NULL))
 			return false;
 	return true;
 }
