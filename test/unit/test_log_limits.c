@@ -407,6 +407,29 @@ static void errors_of_real_files(void)
 	ops->close(NULL, full);
 }
 
+static void a_real_file(void)
+{
+	const struct file_ops *ops = file_ops_posix();
+	char top[] = "/tmp/paxoskv-file-XXXXXX";
+	char path[64];
+	uint8_t bytes[10] = {0};
+	int handle;
+
+	if (mkdtemp(top) == NULL)
+		abort();
+	snprintf(path, sizeof path, "%s/file", top);
+	handle = ops->open(NULL, path, true, false);
+	ok(handle >= 0 && ops->pwrite(NULL, handle, "abcdef", 6, 2) == 6 && ops->size(NULL, handle) == 8,
+	   "a file is written at an offset");
+	ok(ops->pread(NULL, handle, bytes, sizeof bytes, 4) == 4 && memcmp(bytes, "cdef", 4) == 0,
+	   "and read up to its end");
+	ops->close(NULL, handle);
+	ok(ops->make_directory(NULL, top) == 0, "a directory that is there already is no error");
+	ok(ops->unlink(NULL, path) == 0 && ops->open(NULL, path, false, true) == -ENOENT,
+	   "a removed file is gone");
+	rmdir(top);
+}
+
 int main(void)
 {
 	records_larger_than_the_buffer();
@@ -420,5 +443,6 @@ int main(void)
 	no_memory_for_a_read();
 	failed_assertion();
 	errors_of_real_files();
+	a_real_file();
 	return done();
 }
