@@ -15,7 +15,6 @@ my $node = $cluster->node(1);
 
 sub refused { my ($statement, $state, $what, %options) = @_; return is($cluster->try(1, $statement, %options)->{state}, $state, $what); }
 sub works { my ($statement, $what, %options) = @_; return refused($statement, '00000', $what, %options); }
-sub rows { return $cluster->query(1, "SELECT string_agg(key || '=' || value, ' ' ORDER BY key) FROM paxoskv.data"); }
 
 # ---------------------------------------------------------------- before the node has formed
 
