@@ -503,6 +503,34 @@ static void no_segments(void)
 	close_scene(&scene);
 }
 
+/* Between taking the lock and writing its number into it, a holder has none yet. */
+static void lock_without_a_holder(void)
+{
+	struct scene scene = {fake_disk_new(1), model_new(1, 32768, 0)};
+	const struct file_ops *ops = fake_disk_ops(scene.disk);
+	int handle = ops->open(ops->context, "/log/lock", true, false);
+
+	ops->lock(ops->context, handle);
+	ok(model_open(scene.model, ops) == PLOG_LOCKED && says(&scene, "PID unknown"), "%s",
+	   scene.model->error.message);
+	ops->close(ops->context, handle);
+	ok(model_open(scene.model, ops) == PLOG_OK, "free again, it is taken");
+	close_scene(&scene);
+}
+
+static void directory_that_cannot_be_made(void)
+{
+	struct plog_options options = {.segment_bytes = 32768};
+	struct paxos_id id = {{1}};
+	struct plog_state state;
+	struct plog_error error;
+	struct plog *log;
+
+	ok(plog_open(&log, "/proc/paxoskv/log", file_ops_posix(), &options, &id, &state, &error) == PLOG_IO &&
+		   log == NULL && strstr(error.message, "/proc/paxoskv") != NULL,
+	   "a directory whose parent can't be made: %s", error.message);
+}
+
 static void long_directory_name(void)
 {
 	struct fake_disk *disk = fake_disk_new(1);
@@ -567,6 +595,8 @@ int main(void)
 	metadata_of_before_the_log();
 	nothing_to_prepare_in();
 	no_segments();
+	lock_without_a_holder();
+	directory_that_cannot_be_made();
 	long_directory_name();
 	many_leftovers();
 	return done();

@@ -184,6 +184,21 @@ static void doubt_and_forgiveness(void)
 	close_scene(&scene);
 }
 
+static void doubt_on_a_broken_disk(void)
+{
+	struct scene scene = six_entries(false);
+	struct paxos_durable_state *got = &scene.model->state.paxos;
+
+	fake_disk_flip(scene.disk, newest, record_offset(scene.disk, 5) + 70, 4);
+	if (reopen(&scene) != PLOG_OK || !got->damage.doubtful)
+		abort();
+	fake_disk_fail_sync(scene.disk, 1);
+	ok(plog_forgive_doubt(scene.model->log, &scene.model->state, &scene.model->error) == PLOG_IO &&
+		   got->damage.damaged,
+	   "a doubt that can't be given up durably stays");
+	close_scene(&scene);
+}
+
 static void healed_by_install(void)
 {
 	struct scene scene = six_entries(true);
@@ -503,6 +518,7 @@ int main(int argc, char **argv)
 	torn_at_every_byte();
 	rot_of_acknowledged();
 	doubt_and_forgiveness();
+	doubt_on_a_broken_disk();
 	healed_by_install();
 	rot_in_older_segment();
 	lost_markers();
