@@ -129,6 +129,8 @@ SET enable_mergejoin = off;
 SET enable_material = off;
 EXPLAIN (COSTS OFF) SELECT i, key FROM generate_series(1, 2) AS i LEFT JOIN paxos_range(max_rows => 2) ON i > 0;
 SELECT i, key FROM generate_series(1, 2) AS i LEFT JOIN paxos_range(max_rows => 2) ON i > 0;
+SELECT i, key FROM (SELECT i, paxos_put('new ' || i, '', 'rescan') FROM generate_series(1, 3) AS i OFFSET 0) AS o
+	LEFT JOIN paxos_range(partition => 'rescan') ON i > 0;
 RESET ALL;
 -- one call for each row of another table
 SELECT wanted, key FROM unnest(ARRAY['b', 'x', 'app']) WITH ORDINALITY AS w (wanted, n)

@@ -59,13 +59,8 @@ bool row_scan_next(RowScan *scan, Datum *values, bool *nulls)
 	heap_deform_tuple(tuple, RelationGetDescr(scan->table), scan->columns, scan->column_nulls);
 	for (int i = 0; i < KEY_VALUE_COLUMNS; i++)
 	{
-		int column = key_value_columns[i] - 1;
-
-		values[i] = scan->columns[column];
-		nulls[i] = scan->column_nulls[column];
-		/* Now: after the walk, nothing keeps what is stored out of line from being vacuumed away. */
-		if (!nulls[i] && key_value_types[i] == TEXTOID)
-			values[i] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(values[i]));
+		values[i] = scan->columns[key_value_columns[i] - 1];
+		nulls[i] = scan->column_nulls[key_value_columns[i] - 1];
 	}
 	return true;
 }

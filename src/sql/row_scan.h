@@ -65,8 +65,9 @@ typedef struct RowScan
 extern RowScan *row_scan_begin(FunctionCallInfo fcinfo, RowQueryReader read_query);
 
 /*
- * Fills the columns of key_value with the next row; false when there is none.  What they point to is in the table's
- * page, where it stays until the next row is asked for, or was detoasted into the current memory context.
+ * Fills the columns of key_value with the next row; false when there is none.  They point into the table's page, where
+ * they stay until the next row is asked for.  What is stored out of line is left there, as in a scan of the table: the
+ * snapshot of the caller's query, which is no newer than the walk's, keeps it for as long as that query may want it.
  */
 extern bool row_scan_next(RowScan *scan, Datum *values, bool *nulls);
 
