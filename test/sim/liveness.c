@@ -106,6 +106,18 @@ static void check_partial(struct world *w)
 		world_fail(w, "L1", "there is a leader, and no request was answered");
 }
 
+/* E7: faults have stopped for long; where messages are lost one by one, a round may miss its quorum. */
+static void check_leaders(struct world *w)
+{
+	for (uint32_t i = 1; i <= w->config.n_nodes && !w->config.lossy; i++)
+	{
+		const struct node *n = &w->nodes[i];
+
+		if (n->state == NODE_RUNNING && status_of(n).role == PAXOS_LEADER && !status_of(n).quorum)
+			world_fail(w, "E7", "n%u leads, and reaches no quorum", i);
+	}
+}
+
 static void check_healed(struct world *w)
 {
 	const struct node *leader = ready_leader(w);
@@ -178,6 +190,8 @@ void liveness_phase_ends(struct world *w)
 {
 	if (w->phase == PHASE_CHAOS)
 		return;
+	if (w->phase != PHASE_PARTIAL || w->config.final != FINAL_WHOLE)
+		check_leaders(w);
 	if (w->phase == PHASE_CONVERGE)
 		check_ended(w);
 	if (w->phase == PHASE_CONVERGE && !oracle_recoverable(w))

@@ -586,6 +586,7 @@ static void on_synced(struct world *w, struct node *n, uint64_t id)
 static void set_accepting(struct world *w, struct node *n)
 {
 	TRACE(&w->trace, "n%u accepting %u", n->id, !n->no_space && !n->overdue);
+	n->not_accepting_since = w->now;
 	paxos_set_accepting(n->core, !n->no_space && !n->overdue);
 }
 

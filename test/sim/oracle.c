@@ -346,6 +346,17 @@ static struct pending copy_write(struct world *w, const struct paxos_write *writ
 	return pending;
 }
 
+/* Y1: the record that installs is written after what it installs is durable. */
+static void check_staged(struct world *w, const struct node *n, const struct witness *witness)
+{
+	const struct pending *install = &witness->pending[witness->n_pending - 1];
+
+	for (const struct pending *p = witness->pending; p < install; p++)
+		if (p->type == PAXOS_WRITE_STAGE && paxos_ballot_compare(p->ballot, install->ballot) == 0)
+			world_fail(w, "Y1", "n%u installs a log of which slot %u is staged and not durable", n->id,
+					   (unsigned) p->first_slot);
+}
+
 static void check_installed(struct world *w, const struct node *n, const struct image *image)
 {
 	struct ballot_record *record = oracle_ballot(w, image->accepted);
@@ -383,6 +394,7 @@ void oracle_written(struct world *w, struct node *n, const struct paxos_write *w
 		take_ballot(w, n, write->ballot);
 	if (write->type == PAXOS_WRITE_INSTALL)
 	{
+		check_staged(w, n, witness);
 		witness->accepts_from = witness->taken.end;
 		check_installed(w, n, &witness->taken);
 	}
@@ -562,6 +574,7 @@ void oracle_message(struct world *w, struct node *n, const struct paxos_message 
 		case PAXOS_HEARTBEAT_REPLY:
 			if (m->ballot.round != 0)
 				check_owner(w, n, m->ballot, "a heartbeat");
+			oracle_check_heartbeat(w, n, m);
 			check_followed(w, n, m);
 			break;
 		case PAXOS_PREPARE:

@@ -148,5 +148,7 @@ void adopted_check_copies(struct world *w, const struct node *n, uint64_t from);
 /* bounds.c: L6, from outside the core */
 void bounds_write(struct world *w, const struct node *n, const struct paxos_write *write);
 void bounds_message(struct world *w, const struct node *n, const struct paxos_message *m);
+/* oracle_heartbeat.c */
+void oracle_check_heartbeat(struct world *w, const struct node *n, const struct paxos_message *m);
 
 #endif /* SIM_ORACLE_H */
