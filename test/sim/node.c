@@ -676,7 +676,10 @@ static void on_drain(struct world *w, struct node *n)
 	before_input(w, n);
 	if (!ended(n) && !n->fenced)
 		ring_drain(w, n);
+	/* What stayed in the ring waits for another input: looking again at once would find the same. */
+	n->drain_scheduled = true;
 	node_pump(w, n);
+	n->drain_scheduled = false;
 }
 
 static void on_abandon(struct world *w, struct node *n, const struct request *request)
