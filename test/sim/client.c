@@ -271,6 +271,8 @@ struct request *client_ask(struct world *w, uint32_t client, uint32_t node, enum
 	struct client *c = &w->clients[client];
 	struct request *request;
 
+	if (c->node != node)
+		c->local_life = 0; /* another connection (S16) */
 	c->node = node;
 	request = new_request(w, c);
 	request->kind = kind;
