@@ -195,6 +195,14 @@ static void test_sessions_of_copies(void)
 	entry.length -= 4;
 	chosen_behind(&entry, 1);
 	ok(!fenced() && status().session == 0, "nor is what only looks like an OpenSession");
+	entry = open_of(LONE_RUN + 1, 1, 1);
+	entry_set_number((uint8_t *) entry.bytes, 0, 5);
+	chosen_behind(&entry, 1);
+	ok(!fenced() && status().session == 0, "nor one that is numbered, which none is");
+	entry = open_of(LONE_RUN + 1, 1, 1);
+	((uint8_t *) entry.bytes)[ENTRY_HEADER_BYTES] = 2;
+	chosen_behind(&entry, 1);
+	ok(!fenced() && status().session == 0, "nor one whose body is another node's");
 	entry = open_of(LONE_RUN, LONE_NONCE, 1);
 	chosen_behind(&entry, 1);
 	ok(next_event(PAXOS_EVENT_SESSION, &event) && event.number == 2,
