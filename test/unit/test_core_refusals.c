@@ -51,6 +51,7 @@ static void test_implausible(void)
 	m.slot = UINT64_MAX / 2 + 1;
 	ok(refused(&m), "a slot beyond all logs");
 	m = message(PAXOS_PROMISE, 2, 3);
+	m.first_slot = 1;
 	m.end = UINT64_MAX / 2 + 1;
 	ok(refused(&m), "a log's end beyond all logs");
 	m = message(PAXOS_ACCEPT, 2, 3);
@@ -377,7 +378,7 @@ static void test_overlap(void)
 	struct paxos_message m;
 
 	make_node(&state);
-	disk.slots[5] = held;
+	disk.slots[4] = disk.slots[5] = held;
 	m = accept_of(4, &other, 1);
 	ok(refused(&m), "another length at the same ballot and slot is refused (A2)");
 	entries[1] = held;
