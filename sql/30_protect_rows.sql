@@ -52,6 +52,10 @@ FROM unnest(ARRAY[
 	$$UPDATE paxoskv.data SET value = 'x'$$,
 	$$DELETE FROM paxoskv.data$$]) WITH ORDINALITY AS t (statement, n) ORDER BY n;
 
+-- of every table that the extension has
+SELECT bool_and(pg_temp.tried(:'USER', format('DELETE FROM %s', oid::regclass)) LIKE '42501 cannot change rows of %') AS refused
+FROM pg_class WHERE relkind = 'r' AND relnamespace = 'paxoskv'::regnamespace;
+
 -- from somewhere else: views, rules, triggers and functions of one's own
 SET ROLE regress_paxoskv_owner;
 CREATE TABLE mine (key text, value text);

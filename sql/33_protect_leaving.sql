@@ -42,6 +42,21 @@ SELECT paxos_put('safe', 'without rights') > 0 AS put;
 GRANT ALL ON paxoskv.kv, paxoskv.state TO CURRENT_USER;
 GRANT ALL ON SCHEMA paxoskv TO CURRENT_USER;
 
+-- a tablespace is where it is told to be, and stays as long as something is in it
+SET allow_in_place_tablespaces = on;
+CREATE TABLESPACE regress_paxoskv LOCATION '';
+ALTER TABLE paxoskv.kv SET TABLESPACE regress_paxoskv;
+ALTER INDEX paxoskv.kv_key SET TABLESPACE regress_paxoskv;
+SELECT paxos_put('safe', 'elsewhere') > 0 AS put;
+DROP TABLESPACE regress_paxoskv;
+BEGIN;
+ALTER TABLE ALL IN TABLESPACE regress_paxoskv SET TABLESPACE pg_default;
+ROLLBACK;
+ALTER TABLE ALL IN TABLESPACE regress_paxoskv SET TABLESPACE pg_default;
+ALTER INDEX ALL IN TABLESPACE regress_paxoskv SET TABLESPACE pg_default;
+SELECT paxos_put('safe', 'and back') > 0 AS put;
+DROP TABLESPACE regress_paxoskv;
+
 -- its database
 \set database :DBNAME
 \c postgres

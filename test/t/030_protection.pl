@@ -49,7 +49,25 @@ works('CREATE TABLE gone (key text)', '... and the database goes on');
 
 works('CREATE ROLE boss SUPERUSER; GRANT CREATE ON DATABASE postgres TO boss; GRANT CREATE ON SCHEMA public TO boss',
 	'a role that is a superuser');
-works('SET ROLE boss; CREATE EXTENSION paxoskv', '... creates the extension');
+works(<<'SQL', '... with generous default privileges and traps in the schema');
+ALTER DEFAULT PRIVILEGES FOR ROLE boss GRANT ALL ON TABLES TO PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE boss GRANT ALL ON FUNCTIONS TO PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE boss GRANT ALL ON SCHEMAS TO PUBLIC;
+CREATE FUNCTION public.trap(text, text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'trapped'; END$$;
+CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = public.trap);
+CREATE DOMAIN public.text AS pg_catalog.text CHECK (VALUE IS NULL);
+SQL
+works('SET ROLE boss; SET search_path = public, pg_catalog; CREATE EXTENSION paxoskv', '... creates the extension');
+is($cluster->query(1, <<'SQL'), '0|0|0', '... of which others get nothing');
+SELECT count(*) FILTER (WHERE classid = 'pg_proc'::regclass AND has_function_privilege('loader', objid, 'EXECUTE')),
+	count(*) FILTER (WHERE classid = 'pg_class'::regclass AND has_any_column_privilege('loader', objid, 'SELECT, INSERT, UPDATE')),
+	count(*) FILTER (WHERE classid = 'pg_namespace'::regclass AND has_schema_privilege('loader', objid, 'USAGE, CREATE'))
+FROM pg_depend WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'paxoskv')
+SQL
+is($cluster->query(1, 'SELECT count(*) FROM paxoskv.data'), 0, '... and it falls into no trap');
+works('DROP OPERATOR public.= (pg_catalog.text, pg_catalog.text); DROP DOMAIN public.text; DROP FUNCTION public.trap;'
+	  . ' ALTER DEFAULT PRIVILEGES FOR ROLE boss REVOKE ALL ON TABLES FROM PUBLIC;'
+	  . ' ALTER DEFAULT PRIVILEGES FOR ROLE boss REVOKE ALL ON SCHEMAS FROM PUBLIC', '... which go');
 works('ALTER ROLE boss NOSUPERUSER', '... and is a superuser no more');
 $cluster->query(1, "SELECT paxos_put('a', '1')");
 is($cluster->status(1, 'role'), 'leader', 'the first put forms the cluster');
