@@ -63,15 +63,15 @@ SELECT o.code, o.message FROM outcome($$SELECT paxos_put('k', repeat('v', 500000
 SELECT o.code, o.message
 FROM outcome($$SELECT paxos_batch('{a,b}', ARRAY[repeat('v', 2500000), repeat('w', 2500000)])$$) AS o;
 
--- request ids come later
-SELECT c AS command, o.*
+-- request ids: not empty, not too long, not like the names of commands
+SELECT left(c, 60) AS command, o.*
 FROM unnest(ARRAY[
-	$$SELECT paxos_put('k', 'v', request_id => 'r1')$$,
-	$$SELECT paxos_put('k', 1, request_id => 'r1')$$,
-	$$SELECT paxos_delete('k', request_id => 'r1')$$,
-	$$SELECT paxos_clear('p', 'r1')$$,
-	$$SELECT paxos_clear_all('paxoskv', 'r1')$$,
-	$$SELECT paxos_batch('{k}', '{v}', request_id => '')$$
+	$$SELECT paxos_batch('{k}', '{v}', request_id => '')$$,
+	$$SELECT paxos_put('k', 'v', request_id => repeat('r', 256))$$,
+	$$SELECT paxos_delete('k', request_id => 's12-34')$$,
+	$$SELECT paxos_outcome(NULL)$$,
+	$$SELECT paxos_outcome('')$$,
+	$$SELECT paxos_outcome('r', NULL)$$
 ]) AS c, outcome(c) AS o;
 
 -- levels, limits

@@ -53,7 +53,7 @@ SELECT paxos_update('', 'x');
 SELECT paxos_cas('x', 'y', NULL);
 SELECT paxos_cas('x', 'y', 'z', '');
 SELECT paxos_cas_revision('x', -1, 'y');
-SELECT paxos_insert('x', 'y', request_id => 'mine');
+SELECT paxos_insert('x', 'y', request_id => 's1-2');
 BEGIN READ ONLY;
 SELECT paxos_insert('x', 'y');
 ROLLBACK;

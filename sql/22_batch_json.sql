@@ -57,7 +57,7 @@ DECLARE
 BEGIN
 	FOREACH command IN ARRAY ARRAY[
 		$q$NULL$q$, $q$NULL::jsonb$q$, $q$NULL::json$q$, $q$'{"a": 1}', NULL$q$, $q$'{"a": 1}'::jsonb, ''$q$,
-		$q$'{"a": 1}'::json, request_id => 'r'$q$,
+		$q$'{"a": 1}'::json, request_id => 's1-2'$q$,
 		$q$'[{"a": 1}]'$q$, $q$'[]'::jsonb$q$, $q$'"a"'::json$q$, $q$'1'::jsonb$q$, $q$'null'::jsonb$q$, $q$'true'$q$,
 		$q$'{"a": 1'$q$, $q$''$q$, $q$'{a: 1}'$q$, $q$'{"a": 1} {"b": 2}'$q$, $q$'{"a": "\u0000"}'$q$,
 		$q$'{"\u0000": 1}'::json$q$, $q$'{"a": ["\u0000"]}'::json$q$, $q$'{"a": "\ud83c"}'$q$,

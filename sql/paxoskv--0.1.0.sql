@@ -51,13 +51,49 @@ CREATE TABLE paxoskv.state (
 	state_hash bytea NOT NULL,
 	row_count bigint NOT NULL,
 	config bytea NOT NULL,
-	sessions bytea NOT NULL
+	sessions bytea NOT NULL,
+	request_count bigint NOT NULL,
+	newest_dropped bigint NOT NULL
 ) WITH (
 	fillfactor = 10,
 	vacuum_truncate = off
 );
 
 COMMENT ON TABLE paxoskv.state IS 'how far the log is applied here; changed with the rows, in one transaction';
+
+-- What is remembered of request ids, given-up numbers and closed sessions; replicated, as the rows are.
+CREATE TABLE paxoskv.requests (
+	request_id text COLLATE "C" PRIMARY KEY,
+	kind smallint NOT NULL,
+	slot bigint NOT NULL UNIQUE,
+	digest bytea NOT NULL,
+	succeeded boolean NOT NULL,
+	rows_removed bigint NOT NULL,
+	details bytea,
+	details_lost boolean NOT NULL,
+	hash bytea NOT NULL
+) WITH (
+	vacuum_truncate = off,
+	autovacuum_vacuum_scale_factor = 0.05
+);
+
+CREATE TABLE paxoskv.void_numbers (
+	session bigint NOT NULL,
+	number bigint NOT NULL,
+	PRIMARY KEY (session, number)
+);
+
+CREATE TABLE paxoskv.closed_sessions (
+	session bigint PRIMARY KEY,
+	node_id integer NOT NULL,
+	last_number bigint NOT NULL
+);
+
+COMMENT ON TABLE paxoskv.requests IS 'the last request ids with their first results: ask paxos_outcome()';
+COMMENT ON COLUMN paxoskv.requests.kind IS '1: applied, 2: given up, 3: given up when older ids had been forgotten';
+COMMENT ON COLUMN paxoskv.requests.slot IS 'slot of the command, or of the fence that gave it up';
+COMMENT ON TABLE paxoskv.void_numbers IS 'numbers of commands that have no effect and never will';
+COMMENT ON TABLE paxoskv.closed_sessions IS 'the last number that took effect in sessions that have ended';
 
 -- ---------------------------------------------------------------- the type of a row
 
@@ -156,6 +192,12 @@ RETURNS jsonb
 AS 'MODULE_PATHNAME', 'paxos_txn'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION @extschema@.paxos_outcome(
+	request_id text, give_up boolean DEFAULT false, OUT outcome text, OUT revision bigint)
+RETURNS record
+AS 'MODULE_PATHNAME', 'paxos_outcome'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 COMMENT ON FUNCTION @extschema@.paxos_put(text, text, text, text) IS
 	'sets a key on all nodes and returns its revision; takes effect when it returns, whatever the transaction does';
 COMMENT ON FUNCTION @extschema@.paxos_put(text, anyelement, text, text) IS
@@ -184,6 +226,8 @@ COMMENT ON FUNCTION @extschema@.paxos_cas_revision(text, bigint, text, text, tex
 	'sets a key whose revision is as expected (0: absent), true if it was; takes effect when it returns, whatever the transaction does';
 COMMENT ON FUNCTION @extschema@.paxos_txn(jsonb, jsonb, jsonb, text) IS
 	'checks several keys and does one of two lists of operations, all in one step; takes effect when it returns, whatever the transaction does';
+COMMENT ON FUNCTION @extschema@.paxos_outcome(text, boolean) IS
+	'what became of a request id or a command''s name: applied, not applied or unknown; give_up settles it';
 
 -- ---------------------------------------------------------------- reads
 
@@ -333,7 +377,8 @@ COMMENT ON VIEW paxoskv.nodes IS 'the cluster''s nodes, as this one sees them';
 REVOKE ALL ON ALL TABLES IN SCHEMA paxoskv FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA paxoskv FROM PUBLIC;
 REVOKE ALL ON SCHEMA paxoskv FROM PUBLIC;
-REVOKE ALL ON TYPE paxoskv.key_value, paxoskv.kv, paxoskv.state, paxoskv.data, paxoskv.nodes FROM PUBLIC;
+REVOKE ALL ON TYPE paxoskv.key_value, paxoskv.kv, paxoskv.state, paxoskv.requests, paxoskv.void_numbers,
+	paxoskv.closed_sessions, paxoskv.data, paxoskv.nodes FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION
 	@extschema@.paxos_put(text, text, text, text),
@@ -350,6 +395,7 @@ REVOKE ALL ON FUNCTION
 	@extschema@.paxos_cas(text, text, text, text, text),
 	@extschema@.paxos_cas_revision(text, bigint, text, text, text),
 	@extschema@.paxos_txn(jsonb, jsonb, jsonb, text),
+	@extschema@.paxos_outcome(text, boolean),
 	@extschema@.paxos_get(text, text, text),
 	@extschema@.paxos_get_row(text, text, text),
 	@extschema@.paxos_get_many(text[], text, text),

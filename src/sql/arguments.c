@@ -92,13 +92,34 @@ TextArgument *text_array_argument(FunctionCallInfo fcinfo, int position, const c
 	return texts;
 }
 
-void check_request_id(FunctionCallInfo fcinfo, int position)
+TextArgument request_id_argument(FunctionCallInfo fcinfo, int position)
 {
-	if (!PG_ARGISNULL(position))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("request ids are not supported yet"),
-						errdetail("This version does not remember them, so a repeated one could not be "
-								  "answered with its first result."),
-						errhint("Leave \"request_id\" out or pass NULL.")));
+	TextArgument id = {"", 0};
+	uint64 session;
+	uint64 number;
+
+	if (PG_ARGISNULL(position))
+		return id;
+	id = text_of_datum(PG_GETARG_DATUM(position));
+	if (id.length == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("request id must not be empty"),
+						errhint("Leave \"request_id\" out or pass NULL for none.")));
+	if (id.length > COMMAND_REQUEST_ID_MAX)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("request id is too long"),
+						errdetail("It has %u bytes, and may have %d.", id.length, COMMAND_REQUEST_ID_MAX)));
+	if (parse_command_name(id.data, id.length, &session, &number))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("request id \"%.*s\" has the form of a command's name", (int) id.length, id.data),
+				 errhint("Names of the form s<session>-<number> are given by the cluster; choose another "
+						 "one, such as a UUID.")));
+	return id;
+}
+
+ClientResult submit_operations(const struct operation *operations, uint32 n_operations,
+							   TextArgument request_id)
+{
+	return client_submit(operations, n_operations, request_id.data, request_id.length);
 }
 
 void check_partition(TextArgument partition)

@@ -37,8 +37,12 @@ extern Datum text_datum(TextArgument text);
 /* The n elements of a one-dimensional text array without nulls; the texts palloc'd.  22004, 2202E. */
 extern TextArgument *text_array_argument(FunctionCallInfo fcinfo, int position, const char *name, int *n);
 
-/* A request id can't be remembered yet: 0A000 unless it is NULL. */
-extern void check_request_id(FunctionCallInfo fcinfo, int position);
+/* The request id at that position; of length 0 where it is NULL.  22023: empty, too long, a command's name. */
+extern TextArgument request_id_argument(FunctionCallInfo fcinfo, int position);
+
+/* client_submit() under a request id, or none. */
+extern ClientResult submit_operations(const struct operation *operations, uint32 n_operations,
+									  TextArgument request_id);
 
 /* 22023 if either is empty, 54000 if they are longer than COMMAND_KEY_BYTES_MAX together. */
 extern void check_partition(TextArgument partition);

@@ -13,6 +13,6 @@
  * that there are no more than a command holds (54000).
  */
 extern uint64 submit_batch(TextArgument partition, const TextArgument *keys, const TextArgument *values,
-						   int n);
+						   int n, TextArgument request_id);
 
 #endif /* PAXOSKV_SQL_BATCH_H */

@@ -125,6 +125,7 @@ static void check_object(PGFunction type_of, Datum json)
 static Datum batch_json(FunctionCallInfo fcinfo, PGFunction to_json, PGFunction type_of, Oid each_text)
 {
 	TextArgument partition;
+	TextArgument request_id;
 	Datum json;
 	Pairs pairs;
 
@@ -133,7 +134,7 @@ static Datum batch_json(FunctionCallInfo fcinfo, PGFunction to_json, PGFunction 
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("parameter \"%s\" must not be null", "pairs")));
 	partition = text_argument(fcinfo, 1, "partition");
-	check_request_id(fcinfo, 2);
+	request_id = request_id_argument(fcinfo, 2);
 	check_partition(partition);
 	json = PG_GETARG_DATUM(0);
 	if (to_json != NULL)
@@ -142,7 +143,7 @@ static Datum batch_json(FunctionCallInfo fcinfo, PGFunction to_json, PGFunction 
 	pairs = take_apart(each_text, json);
 	if (pairs.n == 0)
 		PG_RETURN_NULL();
-	PG_RETURN_INT64((int64) submit_batch(partition, pairs.keys, pairs.values, pairs.n));
+	PG_RETURN_INT64((int64) submit_batch(partition, pairs.keys, pairs.values, pairs.n, request_id));
 }
 
 Datum paxos_batch_json_jsonb(PG_FUNCTION_ARGS)

@@ -15,15 +15,15 @@ PG_FUNCTION_INFO_V1(paxos_update);
 PG_FUNCTION_INFO_V1(paxos_cas);
 PG_FUNCTION_INFO_V1(paxos_cas_revision);
 
-/* A put of the key, value, partition and request id at those positions. */
-static struct operation put_of(FunctionCallInfo fcinfo, int value_position)
+/* A put of the key, value, partition and request id, which follow each other from the value on. */
+static struct operation put_of(FunctionCallInfo fcinfo, int value_position, TextArgument *request_id)
 {
 	struct operation operation = {.kind = OPERATION_PUT};
 	TextArgument key = text_argument(fcinfo, 0, "key");
 	TextArgument value = text_argument(fcinfo, value_position, "value");
 	TextArgument partition = text_argument(fcinfo, value_position + 1, "partition");
 
-	check_request_id(fcinfo, value_position + 2);
+	*request_id = request_id_argument(fcinfo, value_position + 2);
 	check_key(partition, key);
 	operation_set_partition(&operation, partition);
 	operation_set_key(&operation, key);
@@ -33,31 +33,34 @@ static struct operation put_of(FunctionCallInfo fcinfo, int value_position)
 
 Datum paxos_insert(PG_FUNCTION_ARGS)
 {
+	TextArgument request_id;
 	struct operation operation;
 
 	check_may_write("paxos_insert()");
-	operation = put_of(fcinfo, 1);
+	operation = put_of(fcinfo, 1, &request_id);
 	operation.precondition = PRECONDITION_ABSENT;
-	PG_RETURN_BOOL(client_submit(&operation, 1).succeeded);
+	PG_RETURN_BOOL(submit_operations(&operation, 1, request_id).succeeded);
 }
 
 Datum paxos_update(PG_FUNCTION_ARGS)
 {
+	TextArgument request_id;
 	struct operation operation;
 
 	check_may_write("paxos_update()");
-	operation = put_of(fcinfo, 1);
+	operation = put_of(fcinfo, 1, &request_id);
 	operation.precondition = PRECONDITION_EXISTS;
-	PG_RETURN_BOOL(client_submit(&operation, 1).succeeded);
+	PG_RETURN_BOOL(submit_operations(&operation, 1, request_id).succeeded);
 }
 
 /* Expected NULL: the key is absent. */
 Datum paxos_cas(PG_FUNCTION_ARGS)
 {
+	TextArgument request_id;
 	struct operation operation;
 
 	check_may_write("paxos_cas()");
-	operation = put_of(fcinfo, 2);
+	operation = put_of(fcinfo, 2, &request_id);
 	if (PG_ARGISNULL(1))
 		operation.precondition = PRECONDITION_ABSENT;
 	else
@@ -67,18 +70,19 @@ Datum paxos_cas(PG_FUNCTION_ARGS)
 
 		condition_set_value(&operation, COMPARE_EQUAL, expected.data, expected.length, operand);
 	}
-	PG_RETURN_BOOL(client_submit(&operation, 1).succeeded);
+	PG_RETURN_BOOL(submit_operations(&operation, 1, request_id).succeeded);
 }
 
 /* Expected NULL or 0: the key is absent. */
 Datum paxos_cas_revision(PG_FUNCTION_ARGS)
 {
 	char operand[PRECONDITION_NUMBER_BYTES];
+	TextArgument request_id;
 	struct operation operation;
 	int64 expected;
 
 	check_may_write("paxos_cas_revision()");
-	operation = put_of(fcinfo, 2);
+	operation = put_of(fcinfo, 2, &request_id);
 	expected = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1);
 	if (expected < 0)
 		ereport(ERROR,
@@ -86,5 +90,5 @@ Datum paxos_cas_revision(PG_FUNCTION_ARGS)
 				 errmsg("parameter \"%s\" must not be negative", "expected"),
 				 errhint("A revision is what paxos_put() returned; 0 or NULL says that the key is absent.")));
 	condition_set_number(&operation, PRECONDITION_REVISION, COMPARE_EQUAL, (uint64) expected, operand);
-	PG_RETURN_BOOL(client_submit(&operation, 1).succeeded);
+	PG_RETURN_BOOL(submit_operations(&operation, 1, request_id).succeeded);
 }

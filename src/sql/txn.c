@@ -399,6 +399,7 @@ static Jsonb *result_of(const Transaction *transaction, const ClientResult *resu
 Datum paxos_txn(PG_FUNCTION_ARGS)
 {
 	Transaction transaction = {0};
+	TextArgument request_id;
 	ClientResult result;
 	Jsonb *lists[N_LISTS];
 
@@ -412,7 +413,7 @@ Datum paxos_txn(PG_FUNCTION_ARGS)
 		lists[i] = PG_GETARG_JSONB_P(i);
 		transaction.room += JB_ROOT_COUNT(lists[i]);
 	}
-	check_request_id(fcinfo, N_LISTS);
+	request_id = request_id_argument(fcinfo, N_LISTS);
 	transaction.operations = MemoryContextAllocExtended(
 		CurrentMemoryContext,
 		sizeof(struct operation) * ((Size) Min(transaction.room, COMMAND_OPERATIONS_MAX) + 1),
@@ -422,6 +423,6 @@ Datum paxos_txn(PG_FUNCTION_ARGS)
 	if (transaction.n == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the transaction is empty"),
 						errhint("Name at least one check or operation.")));
-	result = client_submit(transaction.operations, transaction.n);
+	result = submit_operations(transaction.operations, transaction.n, request_id);
 	PG_RETURN_JSONB_P(result_of(&transaction, &result));
 }

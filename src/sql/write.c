@@ -25,7 +25,7 @@ PG_FUNCTION_INFO_V1(paxos_clear);
 PG_FUNCTION_INFO_V1(paxos_clear_all);
 PG_FUNCTION_INFO_V1(paxos_batch);
 
-static uint64 put(TextArgument partition, TextArgument key, TextArgument value)
+static uint64 put(TextArgument partition, TextArgument key, TextArgument value, TextArgument request_id)
 {
 	struct operation operation = {.kind = OPERATION_PUT};
 
@@ -33,7 +33,7 @@ static uint64 put(TextArgument partition, TextArgument key, TextArgument value)
 	operation_set_partition(&operation, partition);
 	operation_set_key(&operation, key);
 	operation_set_value(&operation, value);
-	return client_submit(&operation, 1).revision;
+	return submit_operations(&operation, 1, request_id).revision;
 }
 
 /* ---------------------------------------------------------------- one key */
@@ -43,13 +43,14 @@ Datum paxos_put(PG_FUNCTION_ARGS)
 	TextArgument key;
 	TextArgument value;
 	TextArgument partition;
+	TextArgument request_id;
 
 	check_may_write("paxos_put()");
 	key = text_argument(fcinfo, 0, "key");
 	value = text_argument(fcinfo, 1, "value");
 	partition = text_argument(fcinfo, 2, "partition");
-	check_request_id(fcinfo, 3);
-	PG_RETURN_INT64((int64) put(partition, key, value));
+	request_id = request_id_argument(fcinfo, 3);
+	PG_RETURN_INT64((int64) put(partition, key, value, request_id));
 }
 
 /* Types whose text depends on no setting. */
@@ -116,6 +117,7 @@ Datum paxos_put_any(PG_FUNCTION_ARGS)
 	TextArgument key;
 	TextArgument value;
 	TextArgument partition;
+	TextArgument request_id;
 	Oid type = get_fn_expr_argtype(fcinfo->flinfo, 1);
 
 	check_may_write("paxos_put()");
@@ -128,9 +130,9 @@ Datum paxos_put_any(PG_FUNCTION_ARGS)
 						errmsg("could not determine the type of parameter \"%s\"", "value"),
 						errhint("Cast it to text.")));
 	partition = text_argument(fcinfo, 2, "partition");
-	check_request_id(fcinfo, 3);
+	request_id = request_id_argument(fcinfo, 3);
 	value = text_of_any(PG_GETARG_DATUM(1), type);
-	PG_RETURN_INT64((int64) put(partition, key, value));
+	PG_RETURN_INT64((int64) put(partition, key, value, request_id));
 }
 
 Datum paxos_delete(PG_FUNCTION_ARGS)
@@ -138,15 +140,16 @@ Datum paxos_delete(PG_FUNCTION_ARGS)
 	struct operation operation = {.kind = OPERATION_DELETE};
 	TextArgument key;
 	TextArgument partition;
+	TextArgument request_id;
 
 	check_may_write("paxos_delete()");
 	key = text_argument(fcinfo, 0, "key");
 	partition = text_argument(fcinfo, 1, "partition");
-	check_request_id(fcinfo, 2);
+	request_id = request_id_argument(fcinfo, 2);
 	check_key(partition, key);
 	operation_set_partition(&operation, partition);
 	operation_set_key(&operation, key);
-	PG_RETURN_BOOL(client_submit(&operation, 1).rows_removed > 0);
+	PG_RETURN_BOOL(submit_operations(&operation, 1, request_id).rows_removed > 0);
 }
 
 /* ---------------------------------------------------------------- many keys */
@@ -155,13 +158,14 @@ Datum paxos_clear(PG_FUNCTION_ARGS)
 {
 	struct operation operation = {.kind = OPERATION_CLEAR};
 	TextArgument partition;
+	TextArgument request_id;
 
 	check_may_write("paxos_clear()");
 	partition = text_argument(fcinfo, 0, "partition");
-	check_request_id(fcinfo, 1);
+	request_id = request_id_argument(fcinfo, 1);
 	check_partition(partition);
 	operation_set_partition(&operation, partition);
-	PG_RETURN_INT64(client_submit(&operation, 1).rows_removed);
+	PG_RETURN_INT64(submit_operations(&operation, 1, request_id).rows_removed);
 }
 
 /* The cluster's name is asked for so that nobody empties a store that he took for another. */
@@ -169,11 +173,12 @@ Datum paxos_clear_all(PG_FUNCTION_ARGS)
 {
 	struct operation operation = {.kind = OPERATION_CLEAR_ALL};
 	TextArgument name;
+	TextArgument request_id;
 	ClientStatus *status = palloc(sizeof(ClientStatus));
 
 	check_may_write("paxos_clear_all()");
 	name = text_argument(fcinfo, 0, "cluster_name");
-	check_request_id(fcinfo, 1);
+	request_id = request_id_argument(fcinfo, 1);
 	client_status(status);
 	if (name.length != strlen(status->cluster_name) ||
 		memcmp(name.data, status->cluster_name, name.length) != 0)
@@ -182,7 +187,7 @@ Datum paxos_clear_all(PG_FUNCTION_ARGS)
 							   pg_mbcliplen(name.data, (int) name.length, 64), name.data),
 						errhint("Its name is \"%s\" (paxoskv.cluster_name).", status->cluster_name)));
 	operation_set_key(&operation, name);
-	PG_RETURN_INT64(client_submit(&operation, 1).rows_removed);
+	PG_RETURN_INT64(submit_operations(&operation, 1, request_id).rows_removed);
 }
 
 /* Where a key of a batch stands among its operations. */
@@ -240,7 +245,8 @@ static uint32 fill_batch(struct operation *operations, TextArgument partition, c
 	return n_operations;
 }
 
-uint64 submit_batch(TextArgument partition, const TextArgument *keys, const TextArgument *values, int n)
+uint64 submit_batch(TextArgument partition, const TextArgument *keys, const TextArgument *values, int n,
+					TextArgument request_id)
 {
 	struct operation *operations = MemoryContextAllocExtended(
 		CurrentMemoryContext, sizeof(struct operation) * (Size) n, MCXT_ALLOC_ZERO | MCXT_ALLOC_HUGE);
@@ -250,7 +256,7 @@ uint64 submit_batch(TextArgument partition, const TextArgument *keys, const Text
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many keys in one batch"),
 						errdetail("It has %u; the limit is %d.", n_operations, COMMAND_OPERATIONS_MAX),
 						errhint("Split the batch; each part is then all or nothing by itself.")));
-	return client_submit(operations, n_operations).revision;
+	return submit_operations(operations, n_operations, request_id).revision;
 }
 
 /* NULL for an empty batch: nothing is written, so there is no revision. */
@@ -259,6 +265,7 @@ Datum paxos_batch(PG_FUNCTION_ARGS)
 	TextArgument *keys;
 	TextArgument *values;
 	TextArgument partition;
+	TextArgument request_id;
 	int n_keys;
 	int n_values;
 
@@ -266,7 +273,7 @@ Datum paxos_batch(PG_FUNCTION_ARGS)
 	keys = text_array_argument(fcinfo, 0, "keys", &n_keys);
 	values = text_array_argument(fcinfo, 1, "vals", &n_values);
 	partition = text_argument(fcinfo, 2, "partition");
-	check_request_id(fcinfo, 3);
+	request_id = request_id_argument(fcinfo, 3);
 	if (n_keys != n_values)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("parameters \"%s\" and \"%s\" must have the same length", "keys", "vals"),
@@ -274,5 +281,5 @@ Datum paxos_batch(PG_FUNCTION_ARGS)
 	check_partition(partition);
 	if (n_keys == 0)
 		PG_RETURN_NULL();
-	PG_RETURN_INT64((int64) submit_batch(partition, keys, values, n_keys));
+	PG_RETURN_INT64((int64) submit_batch(partition, keys, values, n_keys, request_id));
 }

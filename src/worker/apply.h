@@ -4,6 +4,7 @@
  *	 apply_worker.c	 life: connect, wait for the extension, loop, retry, publish
  *	 apply_batch.c	 T3: folds a batch of entries in memory, in slot order
  *	 apply_table.c	 the tables' rows, found and written one by one
+ *	 apply_memory.c	 request ids, void numbers and closed sessions (O)
  *	 apply_store.c	 what needs a statement: the first state, a clear; values as the tables hold them
  *
  * The tables it relies on (the install script makes them):
@@ -11,7 +12,9 @@
  *	 paxoskv.kv	   (partition text, key text, value text, value_kind smallint, revision bigint,
  *					create_revision bigint, written_at timestamptz, hash bytea)
  *	 paxoskv.state (only_row boolean, store_id bytea, applied_slot bigint, state_hash bytea, row_count bigint,
- *					config bytea, sessions bytea): no row until the first batch
+ *					config bytea, sessions bytea, request_count bigint, newest_dropped bigint): no row until
+ *					the first batch
+ *	 paxoskv.requests, paxoskv.void_numbers, paxoskv.closed_sessions: see apply_memory.c
  */
 #ifndef PAXOSKV_APPLY_H
 #define PAXOSKV_APPLY_H
@@ -22,6 +25,7 @@
 
 #include "datatype/timestamp.h"
 
+#include "paxos/outcome.h"
 #include "paxos/session.h"
 #include "paxos/state_hash.h"
 
@@ -35,21 +39,31 @@ typedef struct ApplyState
 	struct state_hash hash;
 	int64 rows;
 	struct session_table sessions;
+	int64 request_count;   /* ids remembered (O2) ... */
+	uint64 newest_dropped; /* ... and the slot of the newest one that no longer is; 0: none was dropped */
 } ApplyState;
 
 typedef struct ApplyEntry
 {
 	uint64 slot;
 	struct paxos_entry entry;
-	enum session_verdict verdict; /* set by the fold */
 } ApplyEntry;
 
 /* paxoskv.kv, open in a transaction. */
 typedef struct StoreRows StoreRows;
 
+typedef enum ApplyOutcome
+{
+	APPLY_DONE,     /* executed, or its id was remembered: the result is the first one's */
+	APPLY_CONFLICT, /* O1: no effect, another command has its id */
+	APPLY_GIVEN_UP, /* O4: no effect, its number or its id is fenced */
+	APPLY_TOO_OLD   /* O3: no effect */
+} ApplyOutcome;
+
 /* What a command did, for its client. */
 typedef struct ApplyResult
 {
+	ApplyOutcome outcome;
 	uint64 session;
 	uint64 number;
 	uint64 slot;
@@ -123,8 +137,26 @@ extern bool store_read_state(ApplyState *state);
 extern void store_write_state(ApplyState *state, const struct paxos_config *config);
 /* Deletes a partition, or all of them (NULL).  Returns the rows deleted and the sum of their hashes. */
 extern int64 store_clear(const char *partition, uint32 partition_length, struct state_hash *sum);
+/* Bytes as a bytea, palloc'd. */
+extern Datum store_bytes_datum(const void *bytes, Size length);
+/* Column "sessions" of paxoskv.state. */
+extern void store_decode_sessions(struct session_table *table, Datum datum);
 /* A hash as a bytea, palloc'd; and back. */
 extern Datum store_hash_datum(struct state_hash hash);
 extern struct state_hash store_hash_of(Datum datum);
+
+/* ---- apply_memory.c; likewise */
+
+extern void memory_prepare(void);
+/* False: nothing is remembered of that id.  Details lie in the context; the id is not filled in. */
+extern bool memory_find_request(const char *request_id, uint32 length, struct remembered *remembered,
+								MemoryContext context);
+/* O2: remembers an id, and drops the oldest ones beyond "kept". */
+extern void memory_remember(ApplyState *state, const struct remembered *remembered, uint32 kept);
+/* O4. */
+extern bool memory_is_void(uint64 session, uint64 number);
+extern void memory_void(ApplyState *state, uint64 session, uint64 number);
+/* Keeps a session that was taken out of the table; forgets those beyond CLOSED_SESSIONS_KEPT. */
+extern void memory_keep_closed(ApplyState *state, const struct session *session);
 
 #endif /* PAXOSKV_APPLY_H */

@@ -25,6 +25,7 @@ typedef struct Fold
 	int room;
 	StoreRows *store; /* NULL until there are rows */
 	ApplyState *state;
+	uint32 request_ids_kept;
 	MemoryContext details_context;
 } Fold;
 
@@ -111,11 +112,24 @@ static const char *check_operations(const struct paxos_entry *entry)
 	if (!IS_VALID_TIMESTAMP(reader.header.origin_time_us -
 							(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY))
 		return "its time is out of range";
+	if (!pg_verify_mbstr(PG_UTF8, reader.request_id, (int) reader.request_id_length, true))
+		return "a request id is not valid UTF8";
 	while (command_next(&reader, &operation) == DECODE_OK)
 		if (!pg_verify_mbstr(PG_UTF8, operation.partition, operation.partition_length, true) ||
 			!pg_verify_mbstr(PG_UTF8, operation.key, (int) operation.key_length, true) ||
 			!pg_verify_mbstr(PG_UTF8, operation.value, (int) operation.value_length, true))
 			return "a partition, key or value is not valid UTF8";
+	return NULL;
+}
+
+static const char *check_fence(const struct paxos_entry *entry)
+{
+	struct fence fence;
+
+	if (fence_decode(entry, &fence) != DECODE_OK)
+		return "the fence cannot be decoded";
+	if (!pg_verify_mbstr(PG_UTF8, fence.request_id, (int) fence.request_id_length, true))
+		return "a request id is not valid UTF8";
 	return NULL;
 }
 
@@ -130,6 +144,8 @@ static const char *check_entry(const struct paxos_entry *entry)
 		return NULL;
 	if (header.kind == ENTRY_COMMAND)
 		return check_operations(entry);
+	if (header.kind == ENTRY_FENCE)
+		return check_fence(entry);
 	return header.kind == ENTRY_STOP_SIGN ? "it ends a configuration, which this version cannot do"
 										  : "it is of a kind that this version does not execute";
 }
@@ -390,7 +406,7 @@ static void load_rows(Fold *fold, const ApplyEntry *entries, int n)
 		struct command_reader reader;
 		struct operation operation;
 
-		if (entries[i].verdict != SESSION_APPLY || command_open(&reader, &entries[i].entry) != DECODE_OK)
+		if (command_open(&reader, &entries[i].entry) != DECODE_OK)
 			continue;
 		while (command_next(&reader, &operation) == DECODE_OK)
 			if (has_key(&operation))
@@ -403,6 +419,140 @@ static void load_rows(Fold *fold, const ApplyEntry *entries, int n)
 	}
 }
 
+/* ---------------------------------------------------------------- request ids and fences: O */
+
+static void void_number(Fold *fold, const struct entry_header *header)
+{
+	memory_void(fold->state, header->session, header->number);
+	session_mark_void(&fold->state->sessions, header->session);
+}
+
+/* O2: the first result is the result. */
+static void take_remembered(const struct remembered *remembered, ApplyResult *result)
+{
+	result->slot = remembered->slot;
+	result->succeeded = remembered->succeeded;
+	result->rows_removed = (int64) remembered->rows_removed;
+	result->details = unconstify(char *, remembered->details);
+	result->details_length = remembered->details_length;
+	result->details_lost = remembered->details_lost;
+}
+
+static void remember_result(Fold *fold, const struct command_reader *reader, struct state_hash digest,
+							const ApplyResult *result)
+{
+	bool lost = result->details_lost || result->details_length > REMEMBERED_DETAILS_MAX;
+	struct remembered remembered = {
+		.request_id = reader->request_id,
+		.request_id_length = reader->request_id_length,
+		.kind = REMEMBERED_COMMAND,
+		.slot = result->slot,
+		.digest = digest,
+		.succeeded = result->succeeded,
+		.rows_removed = (uint64) result->rows_removed,
+		.details_lost = lost,
+		.details = lost ? NULL : result->details,
+		.details_length = lost ? 0 : result->details_length,
+	};
+
+	memory_remember(fold->state, &remembered, fold->request_ids_kept);
+}
+
+/* A command with a request id, which decides whether it is executed. */
+static void fold_request(Fold *fold, const ApplyEntry *entry, const struct command_reader *reader,
+						 ApplyResult *result)
+{
+	struct state_hash digest = command_digest(&entry->entry);
+	struct remembered remembered;
+	bool found = memory_find_request(reader->request_id, reader->request_id_length, &remembered,
+									 fold->details_context);
+	enum request_verdict verdict =
+		request_judge(found ? &remembered : NULL, digest, reader->header.stamp, fold->state->newest_dropped);
+
+	if (request_voids_number(verdict))
+		void_number(fold, &reader->header);
+	switch (verdict)
+	{
+		case REQUEST_EXECUTE:
+			fold_command(fold, entry, result);
+			remember_result(fold, reader, digest, result);
+			break;
+		case REQUEST_REPEATED:
+			take_remembered(&remembered, result);
+			break;
+		case REQUEST_CONFLICT:
+			result->outcome = APPLY_CONFLICT;
+			break;
+		case REQUEST_GIVEN_UP:
+			result->outcome = APPLY_GIVEN_UP;
+			break;
+		case REQUEST_TOO_OLD:
+			result->outcome = APPLY_TOO_OLD;
+			break;
+	}
+}
+
+/* O4: gives up a number that its session has not reached, or an id of which nothing is remembered. */
+static void fold_fence(Fold *fold, const ApplyEntry *entry)
+{
+	ApplyState *state = fold->state;
+	struct remembered remembered;
+	struct fence fence;
+
+	if (fence_decode(&entry->entry, &fence) != DECODE_OK)
+		elog(ERROR, "entry of slot %llu cannot be decoded", (unsigned long long) entry->slot);
+	if (fence.session != 0)
+	{
+		if (session_void_number(&state->sessions, fence.session, fence.number))
+			memory_void(state, fence.session, fence.number);
+		return;
+	}
+	if (memory_find_request(fence.request_id, fence.request_id_length, &remembered, CurrentMemoryContext))
+		return;
+	remembered = (struct remembered){.request_id = fence.request_id,
+									 .request_id_length = fence.request_id_length,
+									 .kind = fence_kind(state->newest_dropped),
+									 .slot = entry->slot};
+	memory_remember(state, &remembered, fold->request_ids_kept);
+}
+
+/* An entry that is the next of its session (X5). */
+static void fold_numbered(Fold *fold, const ApplyEntry *entry, const struct entry_header *header,
+						  ApplyResult *result)
+{
+	struct command_reader reader;
+
+	memset(result, 0, sizeof(*result));
+	result->session = header->session;
+	result->number = header->number;
+	result->slot = entry->slot;
+	if (session_find(&fold->state->sessions, header->session)->has_void &&
+		memory_is_void(header->session, header->number))
+	{
+		result->outcome = APPLY_GIVEN_UP;
+		return;
+	}
+	if (header->kind == ENTRY_FENCE)
+	{
+		fold_fence(fold, entry);
+		return;
+	}
+	reader = open_command(entry);
+	if (reader.request_id_length > 0)
+		fold_request(fold, entry, &reader, result);
+	else
+		fold_command(fold, entry, result);
+}
+
+/* Sessions that were closed by one that opened. */
+static void keep_closed_sessions(ApplyState *state)
+{
+	struct session closed;
+
+	while (session_take_closed(&state->sessions, &closed))
+		memory_keep_closed(state, &closed);
+}
+
 int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, ApplyState *state,
 			   ApplyResult *results, MemoryContext details_context)
 {
@@ -410,24 +560,19 @@ int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, Ap
 	int n_results = 0;
 
 	fold_init(&fold, state);
+	fold.request_ids_kept = config->request_ids_kept;
 	fold.details_context = details_context;
-	for (int i = 0; i < n; i++)
-		entries[i].verdict = session_fold(&state->sessions, config, entries[i].slot, &entries[i].entry);
 	load_rows(&fold, entries, n);
 	for (int i = 0; i < n; i++)
 	{
+		enum session_verdict verdict =
+			session_fold(&state->sessions, config, entries[i].slot, &entries[i].entry);
 		struct entry_header header;
-		ApplyResult *result = &results[n_results];
 
-		if (entries[i].verdict != SESSION_APPLY || !entry_decode_header(&entries[i].entry, &header) ||
-			header.kind != ENTRY_COMMAND)
-			continue;
-		memset(result, 0, sizeof(*result));
-		result->session = header.session;
-		result->number = header.number;
-		result->slot = entries[i].slot;
-		fold_command(&fold, &entries[i], result);
-		n_results++;
+		if (verdict == SESSION_OPENED)
+			keep_closed_sessions(state);
+		if (verdict == SESSION_APPLY && entry_decode_header(&entries[i].entry, &header))
+			fold_numbered(&fold, &entries[i], &header, &results[n_results++]);
 	}
 	write_rows(&fold);
 	if (fold.store != NULL)

@@ -5,40 +5,35 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "paxos/bytes.h"
 #include "paxos/formation.h"
 #include "worker/apply.h"
+#include "worker/store_plan.h"
 
-typedef enum Statement
+enum
 {
 	READ_STATE,
 	INSERT_STATE,
 	CLEAR_PARTITION,
 	CLEAR_ALL,
 	N_STATEMENTS
-} Statement;
+};
 
-/* search_path is empty. */
-static const char *const statement_texts[N_STATEMENTS] = {
-	[READ_STATE] = "SELECT store_id, applied_slot, state_hash, row_count, sessions, ctid FROM paxoskv.state",
+static StorePlan plans[N_STATEMENTS] = {
+	[READ_STATE] =
+		{"SELECT store_id, applied_slot, state_hash, row_count, sessions, request_count, newest_dropped, "
+		 "ctid FROM paxoskv.state"},
 	[INSERT_STATE] =
-		"INSERT INTO paxoskv.state (applied_slot, state_hash, row_count, sessions, store_id, config) "
-		"VALUES ($1, $2, $3, $4, $5, $6) RETURNING ctid",
-	[CLEAR_PARTITION] = "DELETE FROM paxoskv.kv WHERE partition OPERATOR(pg_catalog.=) $1 RETURNING hash",
-	[CLEAR_ALL] = "DELETE FROM paxoskv.kv RETURNING hash",
+		{"INSERT INTO paxoskv.state (applied_slot, state_hash, row_count, sessions, store_id, config, "
+		 "request_count, newest_dropped) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ctid",
+		 {INT8OID, BYTEAOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID, INT8OID}},
+	[CLEAR_PARTITION] = {"DELETE FROM paxoskv.kv WHERE partition OPERATOR(pg_catalog.=) $1 RETURNING hash",
+						 {TEXTOID}},
+	[CLEAR_ALL] = {"DELETE FROM paxoskv.kv RETURNING hash"},
 };
-
-#define ARGUMENTS_MAX 6
-static const Oid statement_types[N_STATEMENTS][ARGUMENTS_MAX] = {
-	[INSERT_STATE] = {INT8OID, BYTEAOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID},
-	[CLEAR_PARTITION] = {TEXTOID},
-};
-
-static SPIPlanPtr plans[N_STATEMENTS];
 
 /* Rows of a clear that are looked at together. */
 #define CLEAR_FETCH 10000
@@ -48,31 +43,13 @@ static SPIPlanPtr plans[N_STATEMENTS];
 void store_prepare(void)
 {
 	for (int i = 0; i < N_STATEMENTS; i++)
-	{
-		Oid types[ARGUMENTS_MAX];
-		int n = 0;
-
-		while (n < ARGUMENTS_MAX && OidIsValid(statement_types[i][n]))
-		{
-			types[n] = statement_types[i][n];
-			n++;
-		}
-		if (plans[i] != NULL)
-			continue;
-		plans[i] = SPI_prepare(statement_texts[i], n, types);
-		if (plans[i] == NULL || SPI_keepplan(plans[i]) != 0)
-			elog(ERROR, "could not prepare \"%s\": %s", statement_texts[i],
-				 SPI_result_code_string(SPI_result));
-	}
+		store_plan_prepare(&plans[i]);
+	memory_prepare();
 }
 
-static uint64 run(Statement statement, Datum *values, int expected)
+static uint64 run(int statement, Datum *values, int expected)
 {
-	int result = SPI_execute_plan(plans[statement], values, NULL, false, 0);
-
-	if (result != expected)
-		elog(ERROR, "could not run \"%s\": %s", statement_texts[statement], SPI_result_code_string(result));
-	return SPI_processed;
+	return store_plan_run(&plans[statement], values, NULL, expected);
 }
 
 static Datum column(uint64 row, int number)
@@ -85,7 +62,7 @@ static Datum column(uint64 row, int number)
 	return value;
 }
 
-static Datum bytes_datum(const void *bytes, Size length)
+Datum store_bytes_datum(const void *bytes, Size length)
 {
 	bytea *result = palloc(VARHDRSZ + length);
 
@@ -99,7 +76,7 @@ Datum store_hash_datum(struct state_hash hash)
 	uint8_t bytes[16];
 
 	state_hash_to_bytes(hash, bytes);
-	return bytes_datum(bytes, sizeof(bytes));
+	return store_bytes_datum(bytes, sizeof(bytes));
 }
 
 struct state_hash store_hash_of(Datum datum)
@@ -114,10 +91,11 @@ struct state_hash store_hash_of(Datum datum)
 
 /* ---------------------------------------------------------------- sessions as bytes */
 
-#define SESSION_BYTES 53
-#define SESSIONS_VERSION 1
+#define SESSION_BYTES 54
+#define SESSIONS_VERSION 2
 
-/* 1 version, 4 number of sessions, each: 4 node id, 16 store id, 8 run, 8 nonce, 8 session, 8 last number, 1 open */
+/* 1 version, 4 number of sessions, each: 4 node id, 16 store id, 8 run, 8 nonce, 8 session, 8 last number, 1 open,
+ * 1 has void numbers */
 static Datum encode_sessions(const struct session_table *table)
 {
 	uint8 bytes[5 + SESSION_TABLE_MAX * SESSION_BYTES];
@@ -136,11 +114,12 @@ static Datum encode_sessions(const struct session_table *table)
 		put_u64(p + 36, session->session);
 		put_u64(p + 44, session->last_number);
 		p[52] = session->open ? 1 : 0;
+		p[53] = session->has_void ? 1 : 0;
 	}
-	return bytes_datum(bytes, (Size) (p - bytes));
+	return store_bytes_datum(bytes, (Size) (p - bytes));
 }
 
-static void decode_sessions(struct session_table *table, Datum datum)
+void store_decode_sessions(struct session_table *table, Datum datum)
 {
 	bytea *value = DatumGetByteaPP(datum);
 	const uint8 *p = (uint8 *) VARDATA_ANY(value);
@@ -164,6 +143,7 @@ static void decode_sessions(struct session_table *table, Datum datum)
 		session->session = get_u64(p + 36);
 		session->last_number = get_u64(p + 44);
 		session->open = p[52] != 0;
+		session->has_void = p[53] != 0;
 	}
 }
 
@@ -184,8 +164,10 @@ bool store_read_state(ApplyState *state)
 	state->applied = (uint64) DatumGetInt64(column(0, 2));
 	state->hash = store_hash_of(column(0, 3));
 	state->rows = DatumGetInt64(column(0, 4));
-	decode_sessions(&state->sessions, column(0, 5));
-	state->place = *(ItemPointer) DatumGetPointer(column(0, 6));
+	store_decode_sessions(&state->sessions, column(0, 5));
+	state->request_count = DatumGetInt64(column(0, 6));
+	state->newest_dropped = (uint64) DatumGetInt64(column(0, 7));
+	state->place = *(ItemPointer) DatumGetPointer(column(0, 8));
 	state->stored = true;
 	return true;
 }
@@ -193,15 +175,17 @@ bool store_read_state(ApplyState *state)
 static void insert_state(ApplyState *state, const struct paxos_config *config)
 {
 	uint8 bytes[FORMATION_BLOB_MAX];
-	Datum values[6];
+	Datum values[8];
 
 	SPI_connect();
 	values[0] = Int64GetDatum((int64) state->applied);
 	values[1] = store_hash_datum(state->hash);
 	values[2] = Int64GetDatum(state->rows);
 	values[3] = encode_sessions(&state->sessions);
-	values[4] = bytes_datum(&state->store_id, sizeof(state->store_id));
-	values[5] = bytes_datum(bytes, config_encode(config, bytes, sizeof(bytes)));
+	values[4] = store_bytes_datum(&state->store_id, sizeof(state->store_id));
+	values[5] = store_bytes_datum(bytes, config_encode(config, bytes, sizeof(bytes)));
+	values[6] = Int64GetDatum(state->request_count);
+	values[7] = Int64GetDatum((int64) state->newest_dropped);
 	run(INSERT_STATE, values, SPI_OK_INSERT_RETURNING);
 	state->place = *(ItemPointer) DatumGetPointer(column(0, 1));
 	SPI_finish();
@@ -227,8 +211,8 @@ int64 store_clear(const char *partition, uint32 partition_length, struct state_h
 	SPI_connect();
 	if (partition != NULL)
 		values[0] = PointerGetDatum(cstring_to_text_with_len(partition, (int) partition_length));
-	portal =
-		SPI_cursor_open(NULL, plans[partition != NULL ? CLEAR_PARTITION : CLEAR_ALL], values, NULL, false);
+	portal = SPI_cursor_open(NULL, plans[partition != NULL ? CLEAR_PARTITION : CLEAR_ALL].plan, values, NULL,
+							 false);
 	for (;;)
 	{
 		SPI_cursor_fetch(portal, true, CLEAR_FETCH);

@@ -51,7 +51,9 @@ enum
 	STATE_ROW_COUNT,
 	STATE_CONFIG,
 	STATE_SESSIONS,
-	STATE_COLUMNS = STATE_SESSIONS
+	STATE_REQUEST_COUNT,
+	STATE_NEWEST_DROPPED,
+	STATE_COLUMNS = STATE_NEWEST_DROPPED
 };
 
 /* One table, open in the transaction that runs. */
@@ -302,6 +304,8 @@ void store_update_state(ApplyState *state, Datum sessions)
 	new->tts_values[STATE_STATE_HASH - 1] = store_hash_datum(state->hash);
 	new->tts_values[STATE_ROW_COUNT - 1] = Int64GetDatum(state->rows);
 	new->tts_values[STATE_SESSIONS - 1] = sessions;
+	new->tts_values[STATE_REQUEST_COUNT - 1] = Int64GetDatum(state->request_count);
+	new->tts_values[STATE_NEWEST_DROPPED - 1] = Int64GetDatum((int64) state->newest_dropped);
 	ExecStoreVirtualTuple(new);
 	update_tuple(&table, &state->place);
 	ExecDropSingleTupleTableSlot(old);

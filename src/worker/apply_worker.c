@@ -345,9 +345,15 @@ static bool make_details_segment(Request *request, const ApplyResult *result)
 	return made;
 }
 
-/* Puts what the command's operations did where its client finds it. */
-static RequestOutcome hand_over_details(Request *request, const ApplyResult *result)
+/* Puts what the command's operations did where its client finds it; the outcome to tell it. */
+static RequestOutcome hand_over(Request *request, const ApplyResult *result)
 {
+	if (result->outcome == APPLY_CONFLICT)
+		return OUTCOME_CONFLICT;
+	if (result->outcome == APPLY_GIVEN_UP)
+		return OUTCOME_GIVEN_UP;
+	if (result->outcome == APPLY_TOO_OLD)
+		return OUTCOME_TOO_OLD;
 	request->details_lost = result->details_lost;
 	if (result->details_lost)
 		return OUTCOME_RESULT_LOST;
@@ -376,14 +382,21 @@ static void publish_results(const ApplyResult *results, int n)
 			Request *request = numbered_request(results[i].session, results[i].number);
 
 			if (request != NULL)
-				procs[n_procs++] =
-					finish_request(request, hand_over_details(request, &results[i]), &results[i]);
+				procs[n_procs++] = finish_request(request, hand_over(request, &results[i]), &results[i]);
 		}
 		LWLockRelease(paxos_shared->map_lock);
 	}
 	for (int i = 0; i < n_procs; i++)
 		shmem_wake_proc(procs[i]);
 	ConditionVariableBroadcast(&paxos_shared->applied_cv);
+}
+
+/* O: whether a command that is next in its session may have had no effect all the same. */
+static bool may_be_void(const Request *request)
+{
+	const struct session *session = session_find(&apply.state.sessions, request->session);
+
+	return request->has_request_id || session == NULL || session->has_void;
 }
 
 /* What the last life committed and did not say any more: applied, the result is not known (X6). */
@@ -399,7 +412,9 @@ static void publish_lost_results(void)
 		uint64 slot = request == NULL ? 0 : pg_atomic_read_u64(&request->chosen_slot);
 
 		if (slot != 0 && slot <= apply.state.applied)
-			shmem_wake_proc(finish_request(request, OUTCOME_RESULT_LOST, &(ApplyResult){.slot = slot}));
+			shmem_wake_proc(finish_request(request,
+										   may_be_void(request) ? OUTCOME_UNKNOWN : OUTCOME_RESULT_LOST,
+										   &(ApplyResult){.slot = slot}));
 	}
 	LWLockRelease(shared->map_lock);
 	ConditionVariableBroadcast(&shared->applied_cv);

@@ -22,6 +22,7 @@
 #include "pg_compat.h"
 #include "worker/client.h"
 #include "worker/client_errors.h"
+#include "worker/client_memory.h"
 #include "worker/settings.h"
 #include "worker/shmem.h"
 
@@ -185,6 +186,12 @@ static void release(int code, Datum arg)
 	shmem_request_drop(request, HOLD_CLIENT);
 }
 
+static bool had_no_effect(RequestOutcome outcome)
+{
+	return outcome == OUTCOME_REFUSED || outcome == OUTCOME_CONFLICT || outcome == OUTCOME_GIVEN_UP ||
+		   outcome == OUTCOME_TOO_OLD;
+}
+
 /*
  * An interrupt that raises an error goes its own way where the request could be withdrawn, and becomes
  * 40003 where it could not (DESIGN section 5).  A termination can't be caught: the error comes first, the
@@ -212,7 +219,7 @@ static void check_interrupts(Request *request)
 			PG_RE_THROW();
 		/* It may be done since its state was last looked at: applied, perhaps. */
 		state = shmem_request_state(request);
-		if (state == REQUEST_WITHDRAWN || (state == REQUEST_DONE && request->outcome == OUTCOME_REFUSED))
+		if (state == REQUEST_WITHDRAWN || (state == REQUEST_DONE && had_no_effect(request->outcome)))
 			PG_RE_THROW();
 		take_error(context, why, sizeof(why));
 		if (state == REQUEST_DONE && request->outcome != OUTCOME_UNKNOWN)
@@ -262,7 +269,13 @@ static void check_outcome(Request *request)
 		case OUTCOME_REFUSED:
 			refuse(request->kind, request->admission);
 		case OUTCOME_UNKNOWN:
-			raise_unknown(request, "The consensus worker that had taken it has ended.");
+			raise_unknown(request, "The worker that had taken it has ended.");
+		case OUTCOME_CONFLICT:
+			raise_conflict(request_id_of(request), request_id_length_of(request));
+		case OUTCOME_GIVEN_UP:
+			raise_given_up();
+		case OUTCOME_TOO_OLD:
+			raise_too_old(request);
 		case OUTCOME_NONE:
 			break;
 	}
@@ -281,16 +294,41 @@ static bool slot_is_the_result(const struct operation *operations, uint32 n_oper
 	return true;
 }
 
-static uint32 checked_size(const struct operation *operations, uint32 n_operations)
+/* A command, or a fence. */
+typedef struct Submission
 {
-	size_t size = command_size(0, operations, n_operations);
+	const struct operation *operations;
+	uint32 n_operations;
+	const char *request_id;
+	uint32 request_id_length;  /* 0: none */
+	uint64 stamp;              /* O3 */
+	const struct fence *fence; /* NULL: a command */
+} Submission;
 
+static uint32 checked_size(const Submission *submission)
+{
+	size_t size;
+
+	if (submission->fence != NULL)
+		return (uint32) fence_size(submission->fence->request_id_length);
+	size = command_size(submission->request_id_length, submission->operations, submission->n_operations);
 	if (size == 0 || size > (size_t) paxoskv_max_command_size)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the command is too large"),
 						size == 0 ? errdetail("It exceeds what a command can hold.")
 								  : errdetail("It has %zu bytes, paxoskv.max_command_size is %d.", size,
 											  paxoskv_max_command_size)));
 	return (uint32) size;
+}
+
+static void encode(const Submission *submission, uint8 *bytes)
+{
+	int64 now_us = GetCurrentTimestamp() + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+	if (submission->fence != NULL)
+		fence_encode(bytes, (uint32) paxoskv_node_id, now_us, submission->fence);
+	else
+		command_encode(bytes, (uint32) paxoskv_node_id, submission->stamp, now_us, submission->request_id,
+					   submission->request_id_length, submission->operations, submission->n_operations);
 }
 
 /* Copies what lies in a segment; false: it cannot be had. */
@@ -358,36 +396,68 @@ bool client_next_detail(const ClientResult *result, uint32 *at, ClientDetail *de
 	return true;
 }
 
-ClientResult client_submit(const struct operation *operations, uint32 n_operations)
+/*
+ * O2, O3: looks the request id up.  True: its command is applied here, *result is its first result.  False: nothing is
+ * remembered of it here, the submission has its stamp.
+ */
+static bool is_remembered(Submission *submission, uint32 size, ClientResult *result)
 {
-	ClientResult result = {0};
-	uint64 deadline;
-	Request *request;
-	uint32 size;
+	const char *id = submission->request_id;
+	uint32 length = submission->request_id_length;
+	struct remembered remembered;
+	struct paxos_entry entry;
+	enum request_verdict verdict;
+	uint8 *bytes;
 
-	require_preloaded();
-	check_write_allowed();
-	require_database();
-	size = checked_size(operations, n_operations);
-	check_admission(REQUEST_COMMAND);
-	deadline = deadline_from_now();
-	request = allocate(REQUEST_COMMAND, size, deadline);
+	if (!client_look_up_request(id, length, &remembered, &submission->stamp))
+		return false;
+	bytes = MemoryContextAllocHuge(CurrentMemoryContext, size);
+	encode(submission, bytes);
+	entry = (struct paxos_entry){bytes, size};
+	verdict = request_judge(&remembered, command_digest(&entry), 0, 0);
+	pfree(bytes);
+	if (verdict == REQUEST_GIVEN_UP)
+		raise_given_up();
+	if (verdict == REQUEST_CONFLICT)
+		raise_conflict(id, length);
+	if (remembered.details_lost)
+		raise_result_forgotten(remembered.slot);
+	result->revision = remembered.slot;
+	result->rows_removed = (int64) remembered.rows_removed;
+	result->succeeded = remembered.succeeded;
+	result->details = remembered.details;
+	result->details_length = remembered.details_length;
+	return true;
+}
+
+/* Applied, but its result is not there: an error unless the slot says it all. */
+static void check_result(const Submission *submission, const Request *request)
+{
+	if (request->outcome != OUTCOME_RESULT_LOST || submission->fence != NULL)
+		return;
+	if (!request->details_lost && slot_is_the_result(submission->operations, submission->n_operations))
+		return;
+	raise_result_lost(request->session, request->number, request->slot,
+					  request->details_lost ? "what its operations read is too large to be handed over"
+											: "the apply worker ended before it could say what it did");
+}
+
+static ClientResult submit(const Submission *submission, uint32 size)
+{
+	uint64 deadline = deadline_from_now();
+	Request *request = allocate(REQUEST_COMMAND, size, deadline);
+	ClientResult result = {0};
+
 	PG_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
 	{
-		int64 now_us = GetCurrentTimestamp() + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-
 		request->kind = REQUEST_COMMAND;
-		command_encode(shmem_request_data(request), (uint32) paxoskv_node_id, 0, now_us, NULL, 0, operations,
-					   n_operations);
+		request->has_request_id = submission->request_id_length > 0;
+		encode(submission, shmem_request_data(request));
 		shmem_request_submit(request);
 		wait_until_done(request, deadline);
 		check_outcome(request);
 		note_applied(request);
-		if (request->outcome == OUTCOME_RESULT_LOST && !slot_is_the_result(operations, n_operations))
-			raise_result_lost(request->session, request->number, request->slot,
-							  request->details_lost
-								  ? "what its operations read is too large to be handed over"
-								  : "the apply worker ended before it could say what it did");
+		check_result(submission, request);
 		result.revision = request->slot;
 		result.rows_removed = request->rows_removed;
 		result.succeeded = request->succeeded;
@@ -396,6 +466,37 @@ ClientResult client_submit(const struct operation *operations, uint32 n_operatio
 	PG_END_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
 	release(0, PointerGetDatum(request));
 	return result;
+}
+
+ClientResult client_submit(const struct operation *operations, uint32 n_operations, const char *request_id,
+						   uint32 request_id_length)
+{
+	Submission submission = {.operations = operations,
+							 .n_operations = n_operations,
+							 .request_id = request_id,
+							 .request_id_length = request_id_length};
+	ClientResult result = {0};
+	uint32 size;
+
+	require_preloaded();
+	check_write_allowed();
+	require_database();
+	size = checked_size(&submission);
+	if (request_id_length > 0 && is_remembered(&submission, size, &result))
+		return result;
+	check_admission(REQUEST_COMMAND);
+	return submit(&submission, size);
+}
+
+void client_give_up(const struct fence *fence)
+{
+	Submission submission = {.fence = fence};
+
+	require_preloaded();
+	check_write_allowed();
+	require_database();
+	check_admission(REQUEST_COMMAND);
+	(void) submit(&submission, checked_size(&submission));
 }
 
 /* ---------------------------------------------------------------- reads */

@@ -14,6 +14,7 @@
 #include "datatype/timestamp.h"
 
 #include "paxos/condition.h"
+#include "paxos/outcome.h"
 #include "paxos/paxos.h"
 
 typedef enum ReadLevel
@@ -60,8 +61,28 @@ extern bool client_next_detail(const ClientResult *result, uint32 *at, ClientDet
  * Submits one command and waits until this node has applied it.  The operations have been checked.
  * Refuses in a read-only transaction, on a standby, while not preloaded, and where
  * paxoskv.in_transaction = error forbids it.
+ *
+ * With a request id (length 0: none): if that command is applied already, its first result is returned (O2);
+ * 22023 if the id belongs to another command, 55000 if it was given up.
  */
-extern ClientResult client_submit(const struct operation *operations, uint32 n_operations);
+extern ClientResult client_submit(const struct operation *operations, uint32 n_operations,
+								  const char *request_id, uint32 request_id_length);
+
+/* O4: submits a fence, likewise; what it changed is told by client_outcome(). */
+extern void client_give_up(const struct fence *fence);
+
+typedef enum ClientOutcome
+{
+	CLIENT_APPLIED,
+	CLIENT_NOT_APPLIED, /* and never will be */
+	CLIENT_UNKNOWN
+} ClientOutcome;
+
+/*
+ * O5: what became of a request id, or of a command by its name (s<session>-<number>), as this node's tables have it: wait
+ * for a read first.  *revision: its slot where that is kept, else 0.
+ */
+extern ClientOutcome client_outcome(const char *request_id, uint32 length, uint64 *revision);
 
 /* How many commands of this session were applied so far. */
 extern uint64 client_commands_applied(void);

@@ -3,6 +3,9 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
+
+#include "paxos/outcome.h"
 #include "worker/client_errors.h"
 #include "worker/settings.h"
 
@@ -114,38 +117,112 @@ void refuse_queue_full(RequestKind kind, bool for_bytes)
 	pg_unreachable();
 }
 
+const char *request_id_of(Request *request)
+{
+	return (const char *) shmem_request_data(request) + ENTRY_HEADER_BYTES + 1;
+}
+
+uint32 request_id_length_of(Request *request)
+{
+	return request->has_request_id ? shmem_request_data(request)[ENTRY_HEADER_BYTES] : 0;
+}
+
+/* "s12-34", or "s12-34 (request id "mine")". */
+static const char *name_of(Request *request)
+{
+	char name[COMMAND_NAME_MAX];
+
+	command_name(request->session, request->number, name);
+	if (request->has_request_id)
+		return psprintf("%s (request id \"%.*s\")", name, (int) request_id_length_of(request),
+						request_id_of(request));
+	return pstrdup(name);
+}
+
+/* What paxos_outcome() is asked, as a literal. */
+static const char *question_of(Request *request)
+{
+	char name[COMMAND_NAME_MAX];
+
+	command_name(request->session, request->number, name);
+	if (request->has_request_id)
+		return quote_literal_cstr(pnstrdup(request_id_of(request), request_id_length_of(request)));
+	return quote_literal_cstr(name);
+}
+
 void raise_unknown(Request *request, const char *why)
 {
 	uint64 slot = pg_atomic_read_u64(&request->chosen_slot);
-	unsigned long long session = request->session;
-	unsigned long long number = request->number;
 
-	if (slot != 0)
+	/* With a request id it may have no effect even so. */
+	if (slot != 0 && !request->has_request_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
 				 errmsg("the command is chosen and not yet applied on this node"),
-				 errdetail("Command s%llu-%llu was chosen in slot %llu and will be applied. %s", session,
-						   number, (unsigned long long) slot, why),
+				 errdetail("Command %s was chosen in slot %llu and will be applied. %s", name_of(request),
+						   (unsigned long long) slot, why),
 				 errhint("Do not repeat it. It is applied here once applied_slot in paxos_status() has "
 						 "reached slot %llu.",
 						 (unsigned long long) slot)));
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
 			 errmsg("the outcome of the command is unknown"),
-			 errdetail("Command s%llu-%llu may be applied or not. %s", session, number, why),
-			 errhint("Before repeating it, read what it should have changed. It can take effect later too; "
-					 "paxos_log() lists it by session %llu and number %llu once it is chosen.",
-					 session, number)));
+			 errdetail("Command %s may be applied or not. %s", name_of(request), why),
+			 errhint("SELECT * FROM paxos_outcome(%s) tells what became of it; with give_up => true it is "
+					 "not applied later than that.",
+					 question_of(request))));
+	pg_unreachable();
+}
+
+void raise_conflict(const char *request_id, uint32 length)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("request id \"%.*s\" belongs to another command", (int) length, request_id),
+					errdetail("This command was not applied."),
+					errhint("Use a new request id for each command, and the same one only to repeat it.")));
+	pg_unreachable();
+}
+
+void raise_given_up(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the command was given up"),
+					errdetail("It was not applied and will not be: paxos_outcome() was called for it with "
+							  "give_up => true."),
+					errhint("To do it all the same, use a new request id.")));
+	pg_unreachable();
+}
+
+void raise_too_old(Request *request)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN), errmsg("the command came too late"),
+			 errdetail("Command %s was not applied: so many later request ids came before it that an earlier "
+					   "copy of it may have been applied and forgotten.",
+					   name_of(request)),
+			 errhint("Read what it should have changed; to repeat it, use a new request id.")));
 	pg_unreachable();
 }
 
 void raise_result_lost(uint64 session, uint64 number, uint64 slot, const char *why)
 {
+	char name[COMMAND_NAME_MAX];
+
+	command_name(session, number, name);
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
 			 errmsg("the command was applied, its result was not kept"),
-			 errdetail("Command s%llu-%llu was applied in slot %llu; %s.", (unsigned long long) session,
-					   (unsigned long long) number, (unsigned long long) slot, why),
+			 errdetail("Command %s was applied in slot %llu; %s.", name, (unsigned long long) slot, why),
+			 errhint("Do not repeat it; a read shows what is there now.")));
+	pg_unreachable();
+}
+
+void raise_result_forgotten(uint64 slot)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
+			 errmsg("the command was applied, its result was not kept"),
+			 errdetail("It was applied in slot %llu; what its operations read is too large to be remembered.",
+					   (unsigned long long) slot),
 			 errhint("Do not repeat it; a read shows what is there now.")));
 	pg_unreachable();
 }

@@ -31,6 +31,18 @@ pg_noreturn extern void raise_unknown(Request *request, const char *why);
 /* 40003: applied, but what it did is not known any more (X6). */
 pg_noreturn extern void raise_result_lost(uint64 session, uint64 number, uint64 slot, const char *why);
 
+/* 40003: likewise, of a repeated request id. */
+pg_noreturn extern void raise_result_forgotten(uint64 slot);
+
+/* O1, 22023: the id belongs to another command.  O4, 55000: given up.  O3, 40003: it came too late. */
+pg_noreturn extern void raise_conflict(const char *request_id, uint32 length);
+pg_noreturn extern void raise_given_up(void);
+pg_noreturn extern void raise_too_old(Request *request);
+
+/* The request id in a command's bytes. */
+extern const char *request_id_of(Request *request);
+extern uint32 request_id_length_of(Request *request);
+
 /* 40003: the statement was cancelled when its command was applied already; why: a sentence. */
 pg_noreturn extern void raise_cancelled_late(uint64 session, uint64 number, uint64 slot, const char *why);
 

@@ -60,6 +60,9 @@ typedef enum RequestOutcome
 	OUTCOME_RESULT_LOST, /* applied in "slot"; what it removed was not kept (X6) */
 	OUTCOME_UNKNOWN,     /* X6: the worker that numbered it ended */
 	OUTCOME_REFUSED,     /* certainly not applied: "admission" says why */
+	OUTCOME_CONFLICT,    /* O1: nor this, its request id belongs to another command */
+	OUTCOME_GIVEN_UP,    /* O4: nor this */
+	OUTCOME_TOO_OLD,     /* O3: nor this copy; an earlier one may have been */
 	OUTCOME_BEHIND       /* log request: nothing is known to be chosen there */
 } RequestOutcome;
 
@@ -87,7 +90,8 @@ typedef struct Request
 	/* written by the client before SUBMITTED */
 	RequestKind kind;
 	int procno;
-	bool leader_only;   /* REQUEST_READ */
+	bool leader_only; /* REQUEST_READ */
+	bool has_request_id;
 	uint32 length;      /* of the command; REQUEST_LOG: capacity of the buffer */
 	uint32 arena_page;  /* first page, if arena_pages > 0 */
 	uint32 arena_pages; /* 0: inline */
