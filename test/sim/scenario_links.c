@@ -167,17 +167,30 @@ static void play_one_way(struct world *w, uint64_t which, struct measured *m)
 	stable_then_heal(w, third);
 }
 
-/* Up to ten times an election timeout; a third node, whose links are whole, is asked. */
+/* One link of the leader, one way or both; or all of them, each at its own times. */
+static void flap(struct world *w, uint32_t leader, uint32_t peer)
+{
+	sim_time every = timeouts(w, 1) / (1 + w->seed % 10);
+	sim_time last = w->now + timeouts(w, STABLE_TIMEOUTS);
+
+	if (w->seed % 3 == 0)
+		net_flap(w, leader, peer, w->seed % 2 == 0, every, last);
+	else if (w->seed % 3 == 1)
+		net_flap(w, peer, leader, w->seed % 2 == 0, every, last);
+	for (uint32_t i = 1; i <= w->config.n_nodes && w->seed % 3 == 2; i++)
+		if (i != leader)
+			net_flap(w, leader, i, true, every, last);
+}
+
+/* A third node is asked, whose links with the others are whole. */
 static void play_flapping(struct world *w, uint64_t which, struct measured *m)
 {
 	uint32_t leader = leader_of(w);
 	uint32_t peer = other_than(w, leader, 0);
 	uint32_t third = other_than(w, leader, peer);
-	sim_time every = timeouts(w, 1) / (1 + w->seed % 10);
 	uint64_t before = elections(w);
 
-	net_flap(w, w->seed % 2 == 0 ? leader : peer, w->seed % 2 == 0 ? peer : leader, w->seed % 5 < 3, every,
-			 w->now + timeouts(w, STABLE_TIMEOUTS));
+	flap(w, leader, peer);
 	measure_recovery(w, third, m);
 	for (uint32_t i = 0; i < STABLE_TIMEOUTS; i++)
 	{
@@ -188,7 +201,7 @@ static void play_flapping(struct world *w, uint64_t which, struct measured *m)
 	expect(w, m->values[ELECTIONS] <= 2, "L2", "%u elections", (unsigned) m->values[ELECTIONS]);
 	net_heal_all(w, true);
 	pass(w, 2);
-	expect_stable(w, third, "after the link stopped flapping");
+	expect_stable(w, third, "after the links stopped flapping");
 	expect_recovery(w);
 }
 
@@ -232,7 +245,7 @@ const struct scenario scenario_one_way = {
 
 const struct scenario scenario_flapping = {
 	.name = "flapping",
-	.shows = "3 or 5 nodes; a link of the leader comes and goes, for 30 election timeouts",
+	.shows = "3 or 5 nodes; a link of the leader comes and goes, or all do, for 30 election timeouts",
 	.n_starts = VARIATIONS,
 	.start = start_either,
 	.play = play_flapping,
