@@ -49,6 +49,7 @@ static _Noreturn void run_child(uint64_t seed, const struct sim_overrides *overr
 		_Exit(2);
 	alarm(ATTEMPT_S);
 	w = world_new(seed, false, overrides);
+	w->n_seeds = 1;
 	failure_watch(w, outcome);
 	world_run(w);
 	_Exit(0);

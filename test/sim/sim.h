@@ -336,10 +336,11 @@ struct node
 	bool drain_scheduled;
 	bool no_space; /* the log said so: not accepting */
 	sim_time not_accepting_since;
-	bool dying;    /* this life ends as soon as the present call is left */
-	bool wiped;    /* it lost the log that it began with */
-	bool copy;     /* it runs on an old copy of a log; lives but once */
-	bool fenced;   /* X1 */
+	bool dying;                   /* this life ends as soon as the present call is left */
+	bool wiped;                   /* it lost the log that it began with */
+	bool copy;                    /* it runs on an old copy of a log; lives but once */
+	bool fenced;                  /* X1 */
+	struct paxos_id acknowledged; /* F3: the proposal; none: none yet */
 	uint64_t nonce;
 
 	struct database database;
