@@ -130,7 +130,8 @@ void failure_end(struct world *w, const char *rule)
 		printf("%s says: %s\n", rule, words);
 	printf("replay: build/sim/sim ");
 	failure_print_options(stdout, w->seed, &w->overrides);
-	printf(" --trace        a shorter schedule: --shrink instead of --trace\n");
+	printf(" --trace%s\n",
+		   w->overrides.scenario == NULL ? "        a shorter schedule: --shrink instead of --trace" : "");
 	fflush(stdout);
 	note_outcome(w, rule);
 	_Exit(1);

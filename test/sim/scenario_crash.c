@@ -26,7 +26,8 @@ static const char *const manner_names[MANNERS] = {
 	"power, unsynced sectors kept", "power, unsynced sectors lost", "power, some torn", "process alone",
 	"power everywhere, some torn",  "power everywhere, all lost"};
 
-static const uint8_t kept[DISK_CHANGES] = {[0 ... DISK_CHANGES - 1] = FATE_KEPT};
+/* More sectors than one sync leaves behind. */
+static uint8_t kept[256];
 
 /* File calls of each node in the scenario at hand, from the start that cases branch off. */
 static uint64_t n_calls[SIM_NODES + 1];
@@ -129,6 +130,7 @@ static uint64_t count_change(struct world *w)
 
 static void choose_fates(struct disk *d, enum manner manner)
 {
+	memset(kept, FATE_KEPT, sizeof(kept));
 	if (manner == POWER_ALL_KEPT || manner == POWER_ALL_LOST || manner == TOGETHER_LOST)
 		d->fates = kept;
 	d->n_fates = manner == POWER_ALL_KEPT ? sizeof(kept) : 0;
