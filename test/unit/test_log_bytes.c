@@ -226,7 +226,7 @@ static void records_that_do_not_fit(void)
 		model_close(scene.model);
 		add_record(&scene, records[i].record, 2);
 		ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.end == 2 &&
-			   scene.model->state.paxos.accepted.round == 1 && !scene.model->state.paxos.damage.damaged,
+			   scene.model->state.paxos.promise.round == 1 && !scene.model->state.paxos.damage.damaged,
 		   "%s, not covered by a marker, is cut off", records[i].what);
 		close_scene(&scene);
 	}
@@ -319,7 +319,7 @@ static void metadata_that_cannot_be(void)
 	model_close(scene.model);
 	change_field(scene.disk, "/log/metadata.1", 0, METADATA_CONFIG_LENGTH, PLOG_CONFIG_MAX + 1, 4);
 	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 2 &&
-		   scene.model->state.run == 2,
+		   scene.model->state.config_length == 0,
 	   "a copy whose configuration can't fit is a bad copy; the other serves");
 	model_close(scene.model);
 	change_field(scene.disk, "/log/metadata.1", 0, METADATA_STORE, 99, 8);

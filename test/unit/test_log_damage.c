@@ -338,11 +338,9 @@ static void missing_segment(void)
 	close_scene(&scene);
 }
 
-/* Damage found in two lives: what is known of both is kept (D7). */
-static void damage_upon_damage(void)
+/* Two entries of a Sync are staged, synced, and the second goes bad before anything says that the sync completed. */
+static void rot_what_is_staged(struct scene *scene)
 {
-	struct scene scene = six_entries(true);
-	struct paxos_durable_state *got = &scene.model->state.paxos;
 	uint8_t bytes[100] = {1};
 	struct paxos_entry entries[2] = {{bytes, sizeof bytes}, {bytes, sizeof bytes}};
 	struct paxos_write stage = {.id = 1,
@@ -354,21 +352,46 @@ static void damage_upon_damage(void)
 								.n_entries = 2,
 								.entries = entries};
 	uint64_t durable;
+	uint64_t last = 0;
 
-	fake_disk_flip(scene.disk, newest, record_offset(scene.disk, 2) + 8, 1);
-	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && !got->damage.doubtful &&
-		   got->damage.lowest_written == 3,
-	   "damage from slot 3 on");
-	ok(plog_write(scene.model->log, &stage, NULL) == PLOG_OK &&
-		   plog_sync(scene.model->log, &durable, NULL) == PLOG_OK,
-	   "a Sync is being staged");
-	model_close(scene.model);
-	find_newest(scene.disk);
-	fake_disk_flip(scene.disk, newest, record_offset(scene.disk, 4) + 70, 1);
-	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && got->end == 2, "what is staged goes bad, too");
-	is_u64(got->damage.lowest_written, 3, "the lower of the lowest slots counts");
+	if (plog_write(scene->model->log, &stage, NULL) != PLOG_OK ||
+		plog_sync(scene->model->log, &durable, NULL) != PLOG_OK)
+		abort();
+	model_close(scene->model);
+	find_newest(scene->disk);
+	for (unsigned n = 0; record_offset(scene->disk, n) < record_offset(scene->disk, n + 1); n++)
+		last = record_offset(scene->disk, n);
+	fake_disk_flip(scene->disk, newest, last + 70, 1);
+}
+
+/* Damage found in two lives: what is known of both is kept (D7). */
+static void damage_upon_damage(void)
+{
+	struct scene scene = six_entries(true);
+	struct paxos_durable_state *got = &scene.model->state.paxos;
+	uint8_t zeros[PLOG_BLOCK] = {0};
+
+	fake_disk_put(scene.disk, newest, PLOG_MARKERS_OFFSET, zeros, sizeof zeros);
+	fake_disk_flip(scene.disk, newest, record_offset(scene.disk, 4) + 80, 1);
+	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && !got->damage.doubtful && got->end == 4 &&
+		   got->damage.lowest_written == 1,
+	   "damage that may have been written over any slot");
+	rot_what_is_staged(&scene);
+	ok(reopen(&scene) == PLOG_OK && got->damage.damaged && got->end == 4,
+	   "later what is staged goes bad, too");
+	is_u64(got->damage.lowest_written, 1, "the lower of the lowest slots counts");
 	is_u64(got->damage.named_slot, 6, "and the highest that was named");
 	ok(!got->damage.doubtful, "doubt about the second does not excuse the first");
+	close_scene(&scene);
+
+	scene = six_entries(false);
+	got = &scene.model->state.paxos;
+	fake_disk_flip(scene.disk, newest, record_offset(scene.disk, 5) + 70, 4);
+	if (reopen(&scene) != PLOG_OK || !got->damage.doubtful)
+		abort();
+	rot_what_is_staged(&scene);
+	ok(reopen(&scene) == PLOG_OK && got->damage.doubtful && got->end == 5 && got->damage.lowest_written == 5,
+	   "doubt upon doubt is doubt");
 	close_scene(&scene);
 }
 
