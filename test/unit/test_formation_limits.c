@@ -123,18 +123,18 @@ static void test_second_proposal(void)
 /* A list that differed and no longer does, as an ACK for this node's own proposal shows. */
 static void test_list_that_came_right(void)
 {
-	struct formation_message m = message(FORMATION_HELLO, 3, 2);
+	struct formation_message m = proposal_of(1);
 	struct formation_options two = options_of(3, 2);
 
 	start(2);
 	two.peers[1].node_id = 3;
+	formation_recv(&node, &m);
+	persist();
+	m = message(FORMATION_HELLO, 3, 2);
 	m.n_peers = 2;
 	memcpy(m.peers, two.peers, sizeof(two.peers));
 	ok(formation_recv(&node, &m) && node.peers[2].trouble == FORMATION_LISTS_DIFFER,
-	   "a list that differs is kept");
-	m = proposal_of(1);
-	formation_recv(&node, &m);
-	persist();
+	   "a list that differs is kept, under a proposal too");
 	m = message(FORMATION_ACK, 3, 2);
 	m.n_acks = 1;
 	m.acks[0] = (struct formation_ack){3, id_of(3, 1), node.proposal_hash};
