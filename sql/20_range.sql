@@ -173,6 +173,9 @@ DEALLOCATE r;
 SELECT (paxos_range(max_rows => 2)).key;
 SELECT (r).key, (r).value FROM (SELECT paxos_prefix('app') AS r) AS s;
 SELECT (paxos_range()).key LIMIT 1;
+-- left early and begun again
+SELECT i, (r).key FROM generate_series(1, 3) AS i, LATERAL (SELECT paxos_range('b', max_rows => i + 1) AS r LIMIT 1) AS s;
+SELECT i, key FROM generate_series(1, 3) AS i, LATERAL (SELECT key FROM paxos_range('b', max_rows => i + 1) LIMIT 1) AS s;
 SELECT paxos_range(max_rows => -1);
 
 -- a column that somebody adds to the type is empty, in a plan made before it too

@@ -18,6 +18,10 @@ CREATE FUNCTION trap.jsonb_each_text(jsonb) RETURNS TABLE (key text, value text)
 	$$SELECT trap.spring()::pg_catalog.text, ''$$;
 CREATE FUNCTION trap.json_typeof(json) RETURNS text LANGUAGE sql AS 'SELECT trap.spring()::pg_catalog.text';
 CREATE FUNCTION trap.jsonb_typeof(jsonb) RETURNS text LANGUAGE sql AS 'SELECT trap.spring()::pg_catalog.text';
+CREATE FUNCTION trap.to_text(json) RETURNS text LANGUAGE sql AS 'SELECT trap.spring()::pg_catalog.text';
+CREATE CAST (json AS text) WITH FUNCTION trap.to_text(json) AS ASSIGNMENT;
+CREATE FUNCTION trap.to_text(jsonb) RETURNS text LANGUAGE sql AS 'SELECT trap.spring()::pg_catalog.text';
+CREATE CAST (jsonb AS text) WITH FUNCTION trap.to_text(jsonb) AS ASSIGNMENT;
 CREATE FUNCTION trap.texteq(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT trap.spring()';
 CREATE FUNCTION trap.read_nodes() RETURNS SETOF boolean LANGUAGE sql AS 'SELECT trap.spring()';
 CREATE TABLE trap.kv (partition text, key text, value text);
@@ -30,9 +34,11 @@ SET search_path = trap, pg_catalog, public;
 -- they work
 SELECT 'a'::pg_catalog.text = 'a'::pg_catalog.text;
 SELECT * FROM json_each_text('{}');
+SELECT '{}'::json::pg_catalog.text;
 -- and are not called
 SELECT paxos_put('a', 'here') OPERATOR(pg_catalog.>) 0 AS put;
 SELECT paxos_put('n', 4) OPERATOR(pg_catalog.>) 0 AS put;
+SELECT paxos_put('n', '{}'::jsonb) OPERATOR(pg_catalog.>) 0 AS put;
 SELECT paxos_get('a');
 SELECT value FROM paxos_get_row('a');
 SELECT key, value FROM paxos_get_many('{a,b}');
