@@ -155,10 +155,10 @@ static void tally_round(const struct paxos *p, struct tally *t)
 	}
 }
 
-/* E2: whether this node may take over or lead, as far as its disk goes. */
+/* E1, E2: whether this node may take over, as far as its vote and its disk go. */
 static bool may_lead(const struct paxos *p, const struct tally *t)
 {
-	if (!self_accepting(p))
+	if (p->peers[p->self].member.learner || !self_accepting(p))
 		return false;
 	return !p->durable.damage.damaged || (damage_excused(p, t) && t->n_undamaged == 0);
 }

@@ -122,6 +122,14 @@ void make_node_with_learner(const struct paxos_durable_state *state)
 	create(&config, state);
 }
 
+void make_learner(const struct paxos_durable_state *state)
+{
+	struct paxos_config config = {.n_members = 4};
+
+	config.members[0].learner = true;
+	create(&config, state);
+}
+
 void free_node(void)
 {
 	free(memory);
@@ -244,8 +252,7 @@ struct paxos_message accept_of(uint64_t slot, const struct paxos_entry *entries,
 	return m;
 }
 
-/* Both others answer the round under way, discontent. */
-static void answer_round(void)
+void end_round(void)
 {
 	struct paxos_message question;
 
@@ -258,15 +265,13 @@ static void answer_round(void)
 		m.accepting = true;
 		receive(&m);
 	}
+	tick(clock_ms + 300);
 }
 
 struct paxos_ballot stand(void)
 {
 	for (int rounds = 0; rounds < 4 && status().role == PAXOS_FOLLOWER; rounds++)
-	{
-		answer_round();
-		tick(clock_ms + 300);
-	}
+		end_round();
 	sync_all();
 	if (status().role != PAXOS_CANDIDATE)
 		abort();

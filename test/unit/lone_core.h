@@ -33,6 +33,8 @@ extern struct paxos *core;
 void make_node(const struct paxos_durable_state *state);
 /* The same with a fourth member that is a learner. */
 void make_node_with_learner(const struct paxos_durable_state *state);
+/* Node 1 as the learner of four, whose other three vote. */
+void make_learner(const struct paxos_durable_state *state);
 void free_node(void);
 /* A6's limit for nodes made from now on; 0: one that is never reached. */
 void limit_unapplied(uint64_t bytes);
@@ -67,6 +69,8 @@ struct paxos_entry command_of(uint32_t node_id, uint64_t session, uint64_t numbe
 void follow_leader(void);
 /* An Accept of leader 2 at round 3 behind the slot. */
 struct paxos_message accept_of(uint64_t slot, const struct paxos_entry *entries, uint32_t n_entries);
+/* Both others answer the round under way, discontent, and it ends. */
+void end_round(void);
 /* Lets the node take over: its own ballot is durable, its Prepares are out.  Gives that ballot. */
 struct paxos_ballot stand(void);
 /* A Promise of an undamaged, empty log at the ballot. */

@@ -459,6 +459,15 @@ static void test_learner(void)
 		ok(m.to != 4, "no read round goes to a learner");
 }
 
+/* E1, E5: who has no vote never stands, however discontent all are. */
+static void test_learner_never_stands(void)
+{
+	make_learner(&fresh);
+	for (int rounds = 0; rounds < 4; rounds++)
+		end_round();
+	ok(status().role == PAXOS_FOLLOWER && status().elections == 0, "a learner takes no ballot");
+}
+
 int main(void)
 {
 	test_promises();
@@ -477,6 +486,7 @@ int main(void)
 	test_read_requests_to_no_leader();
 	test_read_replies();
 	test_learner();
+	test_learner_never_stands();
 	free_node();
 	return done();
 }
