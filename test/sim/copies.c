@@ -31,6 +31,7 @@ static void forget_log(struct world *w, struct node *n)
 	memset(&n->log_state, 0, sizeof(n->log_state));
 	memset(&n->config, 0, sizeof(n->config));
 	w->rotten &= ~(1u << n->id);
+	memset(&n->acknowledged, 0, sizeof(n->acknowledged));
 	n->wiped = true;
 }
 

@@ -349,6 +349,14 @@ bool disk_rot(struct disk *d, struct rng *rng)
 		sector = offset / DISK_SECTOR;
 		if (inode->synced[offset] == 0 || inode->sectors[sector] != SECTOR_CLEAN)
 			continue;
+		if (rng_chance(rng, 250))
+		{
+			memset(inode->synced + sector * DISK_SECTOR, 0, DISK_SECTOR);
+			memset(inode->current + sector * DISK_SECTOR, 0, DISK_SECTOR);
+			TRACE(d->trace, "n%u a sector is lost at rest, %s at %u", d->node,
+				  TRACE_STRING(strrchr(name->path, '/') + 1), sector * DISK_SECTOR);
+			return true;
+		}
 		inode->synced[offset] ^= (uint8_t) (1u << rng_below(rng, 8));
 		inode->current[offset] = inode->synced[offset];
 		TRACE(d->trace, "n%u a bit flips at rest, %s at %u", d->node,

@@ -104,7 +104,7 @@ void disk_copy(struct disk *to, const struct disk *from);
 /* The process is gone; with the machine (power) or alone.  Ready for the next life. */
 void disk_end_life(struct disk *d, bool power);
 
-/* Flips one bit in a used, synced part of a file of the log; false: there is none. */
+/* Flips one bit in a used, synced part of a file of the log, or zeroes its sector; false: there is none. */
 bool disk_rot(struct disk *d, struct rng *rng);
 
 /* Sectors that a power loss could take now. */

@@ -322,6 +322,19 @@ static void make_core(struct world *w, struct node *n, const struct paxos_config
 	node_pump(w, n);
 }
 
+/* F3: one that has acknowledged never acknowledges another. */
+static void check_acknowledged(struct world *w, struct node *n)
+{
+	static const struct paxos_id none;
+
+	if (!n->formation.have_proposal)
+		return;
+	if (memcmp(&n->acknowledged, &none, sizeof(none)) != 0 &&
+		memcmp(&n->acknowledged, &n->formation.proposal_hash, sizeof(none)) != 0)
+		world_fail(w, "F3", "n%u acknowledges a second proposal", n->id);
+	n->acknowledged = n->formation.proposal_hash;
+}
+
 static void formation_step(struct world *w, struct node *n)
 {
 	struct formation_message message;
@@ -345,6 +358,7 @@ static void formation_step(struct world *w, struct node *n)
 			return;
 		}
 		formation_durable(&n->formation);
+		check_acknowledged(w, n);
 	}
 	if (n->formation.state == FORMATION_OUTSIDER && !n->wiped)
 		world_fail(w, "F1", "n%u finds itself an outsider, and its store was never lost", n->id);

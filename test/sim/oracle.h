@@ -79,7 +79,8 @@ struct witness
 	struct pending *pending;
 	uint32_t n_pending;
 	uint32_t pending_capacity;
-	uint64_t accepts_from; /* what is behind was taken by Accepts, in this life (A6) */
+	uint64_t largest_append; /* bytes of one message */
+	uint64_t accepts_from;   /* what is behind was taken by Accepts, in this life (A6) */
 };
 
 /* What a leader has in flight to a follower. */
