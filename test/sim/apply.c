@@ -50,6 +50,14 @@ uint64_t table_digest(const struct table *table)
 		digest += mix(mix(mix(mix(i + 1, row->revision), row->create_revision), row->value_digest),
 					  (uint64_t) row->written_at_us);
 	}
+	digest += mix(3, table->memory.newest_dropped);
+	for (uint32_t i = 0; i < table->memory.n_ids; i++)
+		digest += mix(mix(mix(4, table->memory.ids[i].intent), table->memory.ids[i].kind),
+					  table->memory.ids[i].slot);
+	for (uint32_t i = 0; i < table->memory.n_voids; i++)
+		digest += mix(mix(5, table->memory.voids[i].session), table->memory.voids[i].number);
+	for (uint32_t i = 0; i < table->memory.n_closed; i++)
+		digest += mix(mix(6, table->memory.closed[i].session), table->memory.closed[i].last_number);
 	for (uint32_t i = 0; i < table->sessions.n; i++)
 	{
 		const struct session *s = &table->sessions.sessions[i];
@@ -148,11 +156,47 @@ static void apply_operation(struct world *w, struct table *table, const struct o
 		remove_row(table, i, result);
 }
 
-static void apply_entry(struct world *w, struct node *n, struct table *table, const struct paxos_entry *entry,
-						struct apply_result *result)
+/* Whether the preconditions hold; here they never look at a value. */
+static bool command_succeeds(struct world *w, const struct table *table, struct command_reader reader)
+{
+	struct operation operation;
+	bool succeeds = true;
+
+	while (command_next(&reader, &operation) == DECODE_OK)
+	{
+		const struct table_row *row;
+
+		if (operation.precondition == PRECONDITION_NONE)
+			continue;
+		row = &table->rows[row_of(w, &operation)];
+		succeeds &=
+			condition_holds(&operation, &(struct condition_row){.exists = row->present,
+																.revision = row->revision,
+																.create_revision = row->create_revision});
+	}
+	return succeeds;
+}
+
+static void execute(struct world *w, struct node *n, struct table *table, const struct paxos_entry *entry,
+					struct apply_result *result)
 {
 	struct command_reader reader;
 	struct operation operation;
+
+	if (command_open(&reader, entry) != DECODE_OK)
+		world_fail(w, "T4", "n%u can't open the command in slot %u", n->id, (unsigned) result->slot);
+	if (!memory_admits(w, table, &reader, entry, result))
+		return;
+	result->succeeded = command_succeeds(w, table, reader);
+	while (command_next(&reader, &operation) == DECODE_OK)
+		if (operation_is_done(&operation, result->succeeded))
+			apply_operation(w, table, &operation, &reader.header, result);
+	memory_remember_result(w, table, &reader, entry, result);
+}
+
+static void apply_entry(struct world *w, struct node *n, struct table *table, const struct paxos_entry *entry,
+						struct apply_result *result)
+{
 	struct entry_header header;
 	const char *what = "";
 
@@ -162,12 +206,14 @@ static void apply_entry(struct world *w, struct node *n, struct table *table, co
 	result->number = header.number;
 	result->verdict = session_fold(&table->sessions, &n->config, result->slot, entry);
 	table->applied = result->slot;
+	if (result->verdict == SESSION_OPENED)
+		memory_keep_closed(w, table);
 	if (result->verdict != SESSION_APPLY)
 		return;
-	if (command_open(&reader, entry) != DECODE_OK)
-		world_fail(w, "T4", "n%u can't open the command in slot %u", n->id, (unsigned) result->slot);
-	while (command_next(&reader, &operation) == DECODE_OK)
-		apply_operation(w, table, &operation, &reader.header, result);
+	if (header.kind == ENTRY_FENCE)
+		memory_fence(w, table, entry, result->slot);
+	else
+		execute(w, n, table, entry, result);
 }
 
 /* ---------------------------------------------------------------- transactions */

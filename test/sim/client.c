@@ -80,6 +80,36 @@ static enum operation_kind operation_of(enum request_kind kind)
 }
 
 /* The request's id lies in its origin's clock: so the oracle knows a command wherever it appears. */
+static int64_t written_at(struct world *w, const struct request *request)
+{
+	uint64_t clock = (uint64_t) node_wall_clock_us(w, &w->nodes[request->node]);
+
+	return (int64_t) ((clock >> SIM_REQUEST_BITS << SIM_REQUEST_BITS) | request->id);
+}
+
+static void finish_bytes(struct request *request)
+{
+	request->body_digest =
+		bytes_digest(request->bytes + ENTRY_HEADER_BYTES, request->length - ENTRY_HEADER_BYTES);
+}
+
+/* As insert, update and cas_revision make them; the revision is what the client sees at its node, or nearly. */
+static void draw_precondition(struct world *w, struct client *c, const struct request *request,
+							  struct operation *operation, char *operand)
+{
+	const struct table_row *row = &w->nodes[request->node].database.table.rows[request->rows[0]];
+	uint64_t die = rng_below(&c->rng, 4);
+
+	if (die == 0)
+		operation->precondition = PRECONDITION_ABSENT;
+	else if (die == 1)
+		operation->precondition = PRECONDITION_EXISTS;
+	else
+		condition_set_number(operation, die == 2 ? PRECONDITION_REVISION : PRECONDITION_CREATE_REVISION,
+							 (enum operation_comparison) rng_between(&c->rng, 1, 4),
+							 row->present ? row->revision + rng_below(&c->rng, 2) : 0, operand);
+}
+
 static void encode_command(struct world *w, struct client *c, struct request *request)
 {
 	static const char partitions[SIM_PARTITIONS][3] = {"p0", "p1"};
@@ -88,6 +118,9 @@ static void encode_command(struct world *w, struct client *c, struct request *re
 	uint32_t most = rng_chance(&c->rng, 30) ? w->config.big_value_bytes : w->config.value_bytes;
 	uint32_t value_length = w->config.scripted ? most : (uint32_t) rng_between(&c->rng, 0, most);
 	char *value = malloc(value_length + 1);
+	char operand[PRECONDITION_NUMBER_BYTES];
+	char id[SIM_ID_TEXT];
+	uint32_t id_length;
 
 	rng_bytes(&c->rng, value, value_length);
 	memset(operations, 0, sizeof(operations));
@@ -120,16 +153,59 @@ static void encode_command(struct world *w, struct client *c, struct request *re
 			o->value_length = value_length;
 		}
 	}
-	request->length = (uint32_t) command_size(0, operations, request->n_rows);
+	if (request->kind == REQUEST_PUT && rng_chance(&c->rng, w->config.condition_share))
+		draw_precondition(w, c, request, &operations[0], operand);
+	id_length = request->intent != 0 ? request_id_text(request->intent, id) : 0;
+	request->length = (uint32_t) command_size(id_length, operations, request->n_rows);
 	request->bytes = malloc(request->length);
-	request->written_at = (int64_t) (((uint64_t) node_wall_clock_us(w, &w->nodes[request->node]) >>
-									  SIM_REQUEST_BITS << SIM_REQUEST_BITS) |
-									 request->id);
-	command_encode(request->bytes, request->node, 0, request->written_at, NULL, 0, operations,
-				   request->n_rows);
-	request->body_digest =
-		bytes_digest(request->bytes + ENTRY_HEADER_BYTES, request->length - ENTRY_HEADER_BYTES);
+	request->written_at = written_at(w, request);
+	command_encode(request->bytes, request->node, request->stamp, request->written_at, id, id_length,
+				   operations, request->n_rows);
+	finish_bytes(request);
 	free(value);
+}
+
+/* Another attempt: the same command from another node, or at another time. */
+static void encode_again(struct world *w, struct request *request)
+{
+	const struct request *original = request->original;
+	struct entry_header header = {
+		.version = ENTRY_VERSION,
+		.kind = ENTRY_COMMAND,
+		.body_length = original->kept_length - ENTRY_HEADER_BYTES,
+		.stamp = request->stamp,
+		.node_id = request->node,
+	};
+
+	request->length = original->kept_length;
+	request->bytes = malloc(request->length);
+	memcpy(request->bytes, original->kept, request->length);
+	header.origin_time_us = request->written_at = written_at(w, request);
+	entry_encode_header(request->bytes, &header);
+	finish_bytes(request);
+}
+
+static void encode_fence(struct world *w, struct request *request)
+{
+	const struct request *target = request->target;
+	char id[SIM_ID_TEXT];
+	struct fence fence = {0};
+
+	if (request->by_number)
+	{
+		fence.session = target->session;
+		fence.number = target->number;
+	}
+	else
+	{
+		fence.request_id = id;
+		fence.request_id_length = request_id_text(target->intent, id);
+	}
+	request->length = (uint32_t) fence_size(fence.request_id_length);
+	request->bytes = malloc(request->length);
+	request->written_at = written_at(w, request);
+	fence_encode(request->bytes, request->node, request->written_at, &fence);
+	finish_bytes(request);
 }
 
 struct request *request_of_command(struct world *w, const struct entry_header *header)
@@ -151,9 +227,30 @@ static const char *outcome_name(enum request_state state)
 			return "certainly not applied";
 		case REQUEST_UNKNOWN:
 			return "unknown";
+		case REQUEST_VOID:
+			return "without effect";
 		default:
 			return "not confirmed";
 	}
+}
+
+/* O: what a client may do next about a write whose outcome it wants settled, or repeats although it is known. */
+static void settle_later(struct world *w, struct client *c, struct request *request)
+{
+	bool unknown = request->state == REQUEST_UNKNOWN;
+
+	if (w->config.id_share == 0 || w->n_intents >= SIM_ID_REQUESTS)
+		return;
+	if (request->intent != 0 && w->intents[request->intent - 1] != request->original)
+		return; /* it used another's id: what becomes of that is not its business */
+	if (request->kind == REQUEST_FENCE)
+	{
+		c->unsettled = request->target;
+		c->ask = true;
+	}
+	else if (request->kind < REQUEST_GET && (request->intent != 0 || unknown) &&
+			 rng_chance(&c->rng, unknown ? 800 : 200))
+		c->unsettled = request;
 }
 
 /* The client hears of it, the oracle checks it, the client goes on. */
@@ -170,13 +267,18 @@ void request_answer(struct world *w, struct request *request, enum request_state
 	c->unlucky = outcome != REQUEST_DONE;
 	if (outcome == REQUEST_WITHDRAWN)
 		model_check_withdrawn(w, request);
+	if (outcome == REQUEST_VOID)
+		model_check_void(w, request);
+	if (outcome != REQUEST_FAILED)
+		settle_later(w, c, request);
 	if (outcome == REQUEST_DONE)
 	{
 		if (request->kind < REQUEST_GET)
 		{
 			model_check_write_result(w, request);
+			if (c->local_life != request->life || request->slot > c->last_local_applied)
+				c->last_local_applied = request->slot;
 			c->local_life = request->life;
-			c->last_local_applied = request->slot;
 		}
 		c->ok++;
 		c->ok_in_phase++;
@@ -186,6 +288,17 @@ void request_answer(struct world *w, struct request *request, enum request_state
 		c->request = NULL;
 		world_schedule(w, pause, (struct event){.kind = EVENT_CLIENT, .a = c->id});
 	}
+}
+
+/* O5. */
+static void answer_question(struct world *w, const struct request *question, const struct table *table)
+{
+	uint64_t slot;
+	enum sim_outcome outcome = memory_outcome(table, question->target, question->by_number, &slot);
+
+	TRACE(&w->trace, "client %u learns of request %u: outcome %u, slot %u", question->client,
+		  question->target->id, outcome, slot);
+	model_check_outcome(w, question, outcome, slot, table);
 }
 
 static void read_table(struct world *w, struct node *n, struct request *request)
@@ -200,6 +313,8 @@ static void read_table(struct world *w, struct node *n, struct request *request)
 	c->local_life = n->life;
 	c->last_local_applied = table->applied;
 	model_check_read(w, request, table);
+	if (request->target != NULL)
+		answer_question(w, request, table);
 	request_answer(w, request, REQUEST_DONE);
 }
 
@@ -228,21 +343,120 @@ static void enter_ring(struct world *w, struct client *c, struct request *reques
 	}
 }
 
+/* The first attempt of a command with a request id; now and then the id is one that another command has. */
+static void draw_intent(struct world *w, struct client *c, struct request *request)
+{
+	if (!rng_chance(&c->rng, w->config.id_share) || w->n_intents >= SIM_ID_REQUESTS)
+		return;
+	request->original = request;
+	if (w->n_intents > 0 && rng_chance(&c->rng, 20))
+	{
+		request->intent = 1 + (uint32_t) rng_below(&c->rng, w->n_intents);
+		return;
+	}
+	if (w->intents == NULL)
+		w->intents = calloc(SIM_ID_REQUESTS, sizeof(*w->intents));
+	w->intents[w->n_intents] = request;
+	request->intent = ++w->n_intents;
+}
+
+static void keep_bytes(struct request *request)
+{
+	request->kept_length = request->length;
+	request->kept = malloc(request->length);
+	memcpy(request->kept, request->bytes, request->length);
+}
+
+/* O3: what the backend finds remembered of the id.  True: that is the answer. */
+static bool is_remembered(struct world *w, struct request *request)
+{
+	const struct memory *memory = &w->nodes[request->node].database.table.memory;
+	const struct remembered_id *found = memory_find(memory, request->intent);
+	struct paxos_entry entry = {request->bytes, request->length};
+	struct remembered remembered;
+
+	if (found == NULL)
+		return false;
+	remembered = (struct remembered){.kind = found->kind, .digest = found->digest};
+	request->slot = found->slot;
+	request->succeeded = found->succeeded;
+	if (request_judge(&remembered, command_digest(&entry), 0, 0) == REQUEST_REPEATED)
+		request_answer(w, request, REQUEST_DONE);
+	else
+		request_answer(w, request, REQUEST_VOID);
+	return true;
+}
+
+static void submit_write(struct world *w, struct client *c, struct request *request)
+{
+	c->request = request;
+	request->stamp = w->nodes[request->node].database.table.applied;
+	if (request->kind == REQUEST_FENCE)
+		encode_fence(w, request);
+	else if (request->original != NULL && request->original != request)
+		encode_again(w, request);
+	else
+	{
+		encode_command(w, c, request);
+		if (request->intent != 0)
+			keep_bytes(request);
+	}
+	TRACE(&w->trace, "client %u request %u at n%u: kind %u, row %u, %u bytes, intent %u", c->id, request->id,
+		  request->node, request->kind, request->rows[0], request->length, request->intent);
+	if (request->intent == 0 || !is_remembered(w, request))
+		enter_ring(w, c, request);
+}
+
+static void submit_read(struct world *w, struct client *c, struct request *request)
+{
+	c->request = request;
+	TRACE(&w->trace, "client %u request %u at n%u: reads at level %u", c->id, request->id, request->node,
+		  request->level);
+	if (request->level == READ_LOCAL)
+		read_table(w, &w->nodes[request->node], request);
+	else
+		enter_ring(w, c, request);
+}
+
 static void submit(struct world *w, struct client *c)
 {
-	struct node *n = &w->nodes[c->node];
 	struct request *request = new_request(w, c);
 
 	draw_kind(w, c, request);
-	if (request->kind < REQUEST_GET)
-		encode_command(w, c, request);
-	c->request = request;
-	TRACE(&w->trace, "client %u request %u at n%u: kind %u, level %u, row %u, %u bytes", c->id, request->id,
-		  n->id, request->kind, request->level, request->rows[0], request->length);
-	if (request->kind == REQUEST_GET && request->level == READ_LOCAL)
-		read_table(w, n, request);
-	else
-		enter_ring(w, c, request);
+	if (request->kind == REQUEST_GET)
+	{
+		submit_read(w, c, request);
+		return;
+	}
+	draw_intent(w, c, request);
+	submit_write(w, c, request);
+}
+
+/* O: tries a write again under its id, gives it up, or asks what became of it. */
+static void settle(struct world *w, struct client *c)
+{
+	struct request *target = c->unsettled;
+	struct request *request = new_request(w, c);
+	bool ask = c->ask || rng_chance(&c->rng, 200);
+	bool repeat = !ask && target->intent != 0 && rng_chance(&c->rng, 600);
+
+	c->unsettled = NULL;
+	c->ask = false;
+	request->target = repeat ? NULL : target;
+	request->by_number = target->intent == 0 || (target->number != 0 && rng_chance(&c->rng, 400));
+	request->n_rows = target->n_rows;
+	memcpy(request->rows, target->rows, sizeof(request->rows));
+	if (ask)
+	{
+		request->kind = REQUEST_GET;
+		request->level = READ_LINEARIZABLE;
+		submit_read(w, c, request);
+		return;
+	}
+	request->kind = repeat ? target->kind : REQUEST_FENCE;
+	request->original = repeat ? target->original : NULL;
+	request->intent = repeat ? target->intent : 0;
+	submit_write(w, c, request);
 }
 
 void client_event(struct world *w, uint32_t id)
@@ -262,7 +476,10 @@ void client_event(struct world *w, uint32_t id)
 					   (struct event){.kind = EVENT_CLIENT, .a = id});
 		return;
 	}
-	submit(w, c);
+	if (c->unsettled != NULL)
+		settle(w, c);
+	else
+		submit(w, c);
 }
 
 struct request *client_ask(struct world *w, uint32_t client, uint32_t node, enum request_kind kind,
@@ -411,10 +628,10 @@ void ring_resolved(struct world *w, struct node *n, const struct paxos_event *ev
 	request->slot = event->slot;
 	TRACE(&w->trace, "n%u resolves s%u-%u in slot %u, effect %u", n->id, n->session, event->number,
 		  event->slot, event->ok);
-	if (event->ok && request->applied != event->slot)
-		world_fail(w, "X5", "n%u says that s%u-%u took effect in slot %u; it did in %u", n->id,
+	if (event->ok && request->consumed != event->slot)
+		world_fail(w, "X5", "n%u says that s%u-%u was next in slot %u; it was in %u", n->id,
 				   (unsigned) n->session, (unsigned) event->number, (unsigned) event->slot,
-				   (unsigned) request->applied);
+				   (unsigned) request->consumed);
 	/* X2: whoever still uses the bytes finds them gone. */
 	memset(request->bytes, 0xdb, request->length);
 	free(request->bytes);
@@ -437,6 +654,20 @@ static void answer_reads(struct world *w, struct node *n)
 	}
 }
 
+/* The first result of its command, as the chosen log has it. */
+static void check_result(struct world *w, const struct node *n, const struct request *request,
+						 const struct apply_result *result)
+{
+	const struct request *first = request;
+
+	if (result->request == REQUEST_REPEATED)
+		first = model_executed(oracle_model(w), result->slot_of_effect);
+	if (first == NULL || result->removed != first->removed ||
+		(request->kind != REQUEST_FENCE && result->succeeded != first->effect_succeeded))
+		world_fail(w, "S8", "n%u: request %u has another result than the chosen log says (%u rows removed)",
+				   n->id, (unsigned) request->id, (unsigned) result->removed);
+}
+
 void ring_applied(struct world *w, struct node *n, const struct apply_result *results, uint32_t n_results)
 {
 	for (uint32_t i = 0; i < n_results; i++)
@@ -452,11 +683,15 @@ void ring_applied(struct world *w, struct node *n, const struct apply_result *re
 		request = n->numbered[result->number - 1];
 		if (request->state != REQUEST_NUMBERED)
 			continue;
-		if (result->removed != request->removed)
-			world_fail(w, "S8", "n%u: request %u removed %u rows, the chosen log says %u", n->id,
-					   (unsigned) request->id, (unsigned) result->removed, (unsigned) request->removed);
-		request->slot = result->slot;
-		request_answer(w, request, REQUEST_DONE);
+		request->slot = result->request == REQUEST_REPEATED ? result->slot_of_effect : result->slot;
+		request->succeeded = result->succeeded;
+		if (request_voids_number(result->request))
+			request_answer(w, request, REQUEST_VOID);
+		else
+		{
+			check_result(w, n, request, result);
+			request_answer(w, request, REQUEST_DONE);
+		}
 	}
 	answer_reads(w, n);
 }

@@ -20,7 +20,9 @@
 #include "disk.h"
 #include "log/log.h"
 #include "paxos/command.h"
+#include "paxos/condition.h"
 #include "paxos/formation.h"
+#include "paxos/outcome.h"
 #include "paxos/paxos.h"
 #include "paxos/session.h"
 #include "paxos/state_hash.h"
@@ -36,6 +38,12 @@
 #define SIM_ROWS (SIM_PARTITIONS * SIM_KEYS)
 #define SIM_BATCH_KEYS 4
 #define SIM_COMMITS 8
+#define SIM_IDS 32
+#define SIM_VOIDS 256
+#define SIM_CLOSED 16
+#define SIM_ID_TEXT 16
+/* After so many requests with an id, and fences, a seed makes no more: void numbers are kept. */
+#define SIM_ID_REQUESTS 200
 /* After that many requests clients are slower, so that no seed takes long. */
 #define SIM_BUSY_REQUESTS 1500
 
@@ -119,6 +127,10 @@ struct sim_config
 	uint32_t think_us;        /* a client's pause */
 	uint32_t deadline_ms;     /* of a request */
 	uint32_t read_share;      /* per mille of requests */
+	uint32_t id_share;        /* per mille of writes that have a request id, or are settled by a fence */
+	uint32_t condition_share; /* per mille of puts with a precondition */
+	uint32_t ids_kept;        /* O2 */
+	uint32_t closed_kept;     /* O4 */
 	bool scripted;            /* clients ask only what a scenario tells them */
 
 	uint64_t chaos_ms;
@@ -204,7 +216,8 @@ enum request_kind
 	REQUEST_BATCH,
 	REQUEST_CLEAR,
 	REQUEST_CLEAR_ALL,
-	REQUEST_GET /* the last: reads are >= it */
+	REQUEST_FENCE, /* O4 */
+	REQUEST_GET    /* the last: reads are >= it */
 };
 
 enum read_level
@@ -221,6 +234,7 @@ enum request_state
 	REQUEST_DONE,      /* answered OK */
 	REQUEST_WITHDRAWN, /* certainly not applied */
 	REQUEST_UNKNOWN,   /* abandoned after numbering, or its node died */
+	REQUEST_VOID,      /* answered: it had no effect (O) */
 	REQUEST_FAILED     /* a read that was not confirmed: no effect */
 };
 
@@ -245,11 +259,25 @@ struct request
 	bool read_confirmed; /* "slot" is the read index */
 	uint64_t slot;       /* of the command, or the read index */
 	bool resolved;
+	bool succeeded; /* the result: its precondition held */
+	/* O: attempts of one command share its intent, the number in its request id (0: it has none) */
+	uint32_t intent;
+	struct request *original; /* the first attempt */
+	uint64_t stamp;
+	uint8_t *kept; /* the original's: the command, for further attempts */
+	uint32_t kept_length;
+	/* a fence, or a question what became of a request: by its number or its id */
+	struct request *target;
+	bool by_number;
 	/* the oracle's */
-	uint64_t floor;   /* nothing older than this slot may be read or written over (S11) */
-	uint64_t applied; /* slot where the chosen log executed it; 0: not */
-	uint64_t removed; /* rows removed there: the result of delete and clear */
-	bool in_log;      /* it lies chosen in some slot, with or without effect */
+	uint64_t floor;        /* nothing older than this slot may be read or written over (S11) */
+	uint64_t applied;      /* slot where the chosen log executed it; 0: not */
+	uint64_t consumed;     /* slot where its number was consumed, with or without effect */
+	uint64_t effect;       /* the original's: slot where one of its attempts was executed last */
+	bool never;            /* somebody was told that it is not applied */
+	bool effect_succeeded; /* its preconditions held where it was executed */
+	uint64_t removed;      /* rows removed there: the result of delete and clear */
+	bool in_log;           /* it lies chosen in some slot, with or without effect */
 	uint64_t body_digest;
 };
 
@@ -266,6 +294,48 @@ struct table_row
 	struct state_hash hash;
 };
 
+/* O: what is remembered besides rows and sessions. */
+struct remembered_id
+{
+	uint32_t intent;
+	enum remembered_kind kind;
+	uint64_t slot;
+	struct state_hash digest;
+	bool succeeded;
+	uint64_t removed;
+};
+
+struct void_number
+{
+	uint64_t session;
+	uint64_t number;
+};
+
+struct closed_session
+{
+	uint64_t session;
+	uint32_t node_id;
+	uint64_t last_number;
+};
+
+struct memory
+{
+	uint64_t newest_dropped;
+	uint32_t n_ids; /* in the order of their slots */
+	uint32_t n_voids;
+	uint32_t n_closed;
+	struct remembered_id ids[SIM_IDS + 1];
+	struct void_number voids[SIM_VOIDS];
+	struct closed_session closed[SIM_CLOSED + 1];
+};
+
+enum sim_outcome
+{
+	OUTCOME_APPLIED,
+	OUTCOME_NOT_APPLIED,
+	OUTCOME_UNKNOWN
+};
+
 /* What one transaction leaves behind. */
 struct table
 {
@@ -273,6 +343,7 @@ struct table
 	struct state_hash hash;
 	struct table_row rows[SIM_ROWS];
 	struct session_table sessions;
+	struct memory memory;
 };
 
 /* What apply found out about one entry. */
@@ -282,6 +353,9 @@ struct apply_result
 	uint64_t session;
 	uint64_t number;
 	enum session_verdict verdict;
+	enum request_verdict request;
+	uint64_t slot_of_effect; /* the first result's, where its id was repeated */
+	bool succeeded;
 	uint64_t removed;
 };
 
@@ -450,7 +524,9 @@ struct client
 	uint64_t local_life;
 	uint64_t ok;
 	uint64_t ok_in_phase;
-	bool unlucky; /* its last request failed: likely to try another node */
+	bool unlucky;              /* its last request failed: likely to try another node */
+	struct request *unsettled; /* a write that it will try again under its id, give up, or ask about */
+	bool ask;                  /* it gave that up, and asks now */
 };
 
 /* ---------------------------------------------------------------- the world */
@@ -498,6 +574,8 @@ struct world
 	struct request **requests; /* by id - 1 */
 	uint64_t n_requests;
 	uint64_t requests_capacity;
+	uint32_t n_intents;
+	struct request **intents; /* by number - 1: the first attempt */
 
 	struct oracle *oracle;
 	bool kill_source;    /* the next node that is pulled from dies */
@@ -614,6 +692,22 @@ uint64_t table_digest(const struct table *table);
 uint32_t row_of(struct world *w, const struct operation *operation);
 uint64_t bytes_digest(const void *bytes, size_t length);
 
+/* memory.c */
+uint32_t request_id_text(uint32_t intent, char text[SIM_ID_TEXT]);
+const struct remembered_id *memory_find(const struct memory *memory, uint32_t intent);
+bool memory_is_void(const struct memory *memory, uint64_t session, uint64_t number);
+struct state_hash remembered_id_hash(const struct remembered_id *id);
+void memory_keep_closed(struct world *w, struct table *table);
+/* Whether a command that is next in its session is to be executed; if not, the result says what it is. */
+bool memory_admits(struct world *w, struct table *table, const struct command_reader *reader,
+				   const struct paxos_entry *entry, struct apply_result *result);
+void memory_remember_result(struct world *w, struct table *table, const struct command_reader *reader,
+							const struct paxos_entry *entry, const struct apply_result *result);
+void memory_fence(struct world *w, struct table *table, const struct paxos_entry *entry, uint64_t slot);
+/* O5, as a backend reads it from its table; *slot: of an id that was applied. */
+enum sim_outcome memory_outcome(const struct table *table, const struct request *target, bool by_number,
+								uint64_t *slot);
+
 /* client.c */
 void client_init(struct world *w, uint32_t id);
 void client_event(struct world *w, uint32_t id);
@@ -682,7 +776,13 @@ void model_check_table(struct world *w, const struct node *n, const struct table
 void model_check_write_result(struct world *w, const struct request *request);
 void model_check_read(struct world *w, const struct request *request, const struct table *table);
 void model_check_withdrawn(struct world *w, const struct request *request);
+void model_check_void(struct world *w, const struct request *request);
+/* O5: an answer to what became of a request, true of the chosen log through the table's slot, and for good. */
+void model_check_outcome(struct world *w, const struct request *question, enum sim_outcome outcome,
+						 uint64_t slot, const struct table *table);
 uint64_t model_floor(const struct model *m);
+/* The request that was executed in that slot; NULL: none was. */
+const struct request *model_executed(const struct model *m, uint64_t slot);
 struct model *oracle_model(struct world *w);
 
 #endif /* SIM_H */

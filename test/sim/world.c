@@ -196,6 +196,10 @@ static void draw_config(struct rng *r, struct sim_config *c)
 	c->big_value_bytes = rng_chance(r, 800) ? c->value_bytes : (uint32_t) rng_between(r, 4096, 80000);
 	c->tight_apply = rng_chance(r, 100);
 	c->read_share = (uint32_t) rng_below(r, 700);
+	c->id_share = rng_chance(r, 400) ? (uint32_t) rng_below(r, 500) : 0;
+	c->condition_share = rng_chance(r, 500) ? (uint32_t) rng_below(r, 500) : 0;
+	c->ids_kept = (uint32_t) rng_skewed(r, 2, SIM_IDS);
+	c->closed_kept = (uint32_t) rng_between(r, 1, SIM_CLOSED);
 	draw_faults(r, c);
 	c->unapplied_bytes_max =
 		(c->window_bytes + (SIM_BATCH_KEYS + 1) * (uint64_t) c->big_value_bytes) * (c->n_nodes + 2);
@@ -275,10 +279,12 @@ void world_free(struct world *w)
 	for (uint64_t i = 0; i < w->n_requests; i++)
 	{
 		free(w->requests[i]->bytes);
+		free(w->requests[i]->kept);
 		free(w->requests[i]);
 	}
 	oracle_free(w->oracle);
 	free(w->requests);
+	free(w->intents);
 	free(w->heap);
 	free(w);
 }
