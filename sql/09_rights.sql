@@ -61,7 +61,7 @@ CREATE ROLE kv_writer IN ROLE kv_reader;
 GRANT EXECUTE ON FUNCTION paxos_put(text, text, text, text), paxos_put(text, anyelement, text, text),
 	paxos_batch, paxos_batch_json(jsonb, text, text), paxos_batch_json(json, text, text),
 	paxos_batch_json(text, text, text), paxos_insert, paxos_update, paxos_cas, paxos_cas_revision, paxos_txn,
-	paxos_delete TO kv_writer;
+	paxos_delete, paxos_outcome TO kv_writer;
 
 CREATE ROLE kv_operator IN ROLE kv_reader, pg_monitor;
 GRANT EXECUTE ON FUNCTION paxos_clear, paxos_clear_all, paxos_log TO kv_operator;
