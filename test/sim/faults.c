@@ -9,6 +9,8 @@
 /* Streams of the seed: one a fault, and one for the final shape. */
 #define STREAM_FAULTS 1000000
 #define STREAM_FINAL 999999
+/* So many strike while the cluster forms, where a seed says so. */
+#define EARLY_FAULTS 12
 
 /* ---------------------------------------------------------------- small things */
 
@@ -424,6 +426,9 @@ static bool left_out(const struct world *w, uint32_t index)
 static void schedule_fault(struct world *w, uint32_t index)
 {
 	uint64_t most = index == 0 ? 4 * w->config.election_timeout_ms : w->config.fault_gap_ms;
+
+	if (w->config.early_faults && index < EARLY_FAULTS)
+		most = 40;
 
 	rng_seed(&w->fault_rng, w->seed, STREAM_FAULTS + index);
 	world_schedule(w, rng_between(&w->fault_rng, SIM_MS, most * SIM_MS),

@@ -139,6 +139,7 @@ struct sim_config
 	uint32_t crash_in_call; /* per mille: a crash happens inside a file call */
 	bool rot_anywhere;      /* bits flip on a majority, too */
 	bool core_checks_runs;  /* the handshake does not: the core alone refuses lower runs (X1) */
+	bool early_faults;      /* some strike while the cluster forms */
 	bool power_storms;      /* all lose power again and again, in the middle of large syncs (D8) */
 	enum final_shape final;
 };

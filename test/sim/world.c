@@ -207,6 +207,18 @@ static void draw_config(struct rng *r, struct sim_config *c)
 		c->unapplied_bytes_max *= 64;
 }
 
+/* The cluster forms under wipes (F2 to F4).  A stream of its own: the other seeds stay what they were. */
+static void draw_early_faults(uint64_t seed, struct sim_config *c)
+{
+	struct rng r;
+
+	rng_seed(&r, seed, 3);
+	if (!rng_chance(&r, 30) || c->fault_gap_ms == 0)
+		return;
+	c->early_faults = true;
+	c->fault_weights[FAULT_WIPE] = 20;
+}
+
 static void override_config(struct sim_config *c, const struct sim_overrides *o)
 {
 	if (o->config != NULL)
@@ -247,6 +259,7 @@ struct world *world_new(uint64_t seed, bool print_trace, const struct sim_overri
 	trace_init(&w->trace, print_trace);
 	rng_seed(&w->rng, seed, 1);
 	draw_config(&w->rng, &w->config);
+	draw_early_faults(seed, &w->config);
 	if (overrides != NULL)
 		w->overrides = *overrides;
 	override_config(&w->config, &w->overrides);
