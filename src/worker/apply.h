@@ -21,6 +21,7 @@
 
 #include "postgres.h"
 
+#include "storage/dsm.h"
 #include "storage/itemptr.h"
 
 #include "datatype/timestamp.h"
@@ -73,6 +74,7 @@ typedef struct ApplyResult
 	char *
 		details; /* what each operation did (client.h); NULL where the command has neither gets nor branches */
 	uint32 details_length;
+	dsm_handle segment; /* the publisher's: large details on their way to a client */
 } ApplyResult;
 
 /* One key of a batch: as the table has it, and as it will be. */

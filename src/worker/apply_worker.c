@@ -317,11 +317,11 @@ static int finish_request(Request *request, RequestOutcome outcome, const ApplyR
 	return moved ? procno : NO_PROC;
 }
 
-/* Large ones through a segment of their own; the request's last holder lets go of it.  False: there is no room. */
-static bool make_details_segment(Request *request, const ApplyResult *result)
+/* A pinned segment with the result's details; DSM_HANDLE_INVALID: there is no room. */
+static dsm_handle make_segment(const ApplyResult *result)
 {
 	MemoryContext context = CurrentMemoryContext;
-	volatile bool made = false;
+	volatile dsm_handle handle = DSM_HANDLE_INVALID;
 
 	PG_TRY();
 	{
@@ -331,9 +331,8 @@ static bool make_details_segment(Request *request, const ApplyResult *result)
 		{
 			memcpy(dsm_segment_address(segment), result->details, result->details_length);
 			dsm_pin_segment(segment);
-			request->details_segment = dsm_segment_handle(segment);
+			handle = dsm_segment_handle(segment);
 			dsm_detach(segment);
-			made = true;
 		}
 	}
 	PG_CATCH();
@@ -342,11 +341,33 @@ static bool make_details_segment(Request *request, const ApplyResult *result)
 		FlushErrorState();
 	}
 	PG_END_TRY();
-	return made;
+	return handle;
 }
 
-/* Puts what the command's operations did where its client finds it; the outcome to tell it. */
-static RequestOutcome hand_over(Request *request, const ApplyResult *result)
+/*
+ * Large details get segments before map_lock is taken, which the consensus worker waits for; only those of this node's
+ * session, and some for nobody, as what the session is may change until then.
+ */
+static void make_segments(ApplyResult *results, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		results[i].segment = DSM_HANDLE_INVALID;
+		if (results[i].details_length > REQUEST_INLINE_DETAILS &&
+			results[i].session == paxos_shared->map_session)
+			results[i].segment = make_segment(&results[i]);
+	}
+}
+
+static void drop_segments(ApplyResult *results, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (results[i].segment != DSM_HANDLE_INVALID)
+			dsm_unpin_segment(results[i].segment);
+}
+
+/* Puts what the command's operations did where its client finds it; the outcome to tell it.  map_lock is held. */
+static RequestOutcome hand_over(Request *request, ApplyResult *result)
 {
 	if (result->outcome == APPLY_CONFLICT)
 		return OUTCOME_CONFLICT;
@@ -358,17 +379,19 @@ static RequestOutcome hand_over(Request *request, const ApplyResult *result)
 	if (result->details_lost)
 		return OUTCOME_RESULT_LOST;
 	request->details_length = result->details_length;
-	if (result->details_length <= sizeof(request->details))
+	if (result->details_length > REQUEST_INLINE_DETAILS)
 	{
-		if (result->details_length > 0)
-			memcpy(request->details, result->details, result->details_length);
-		return OUTCOME_OK;
+		request->details_segment = result->segment;
+		result->segment = DSM_HANDLE_INVALID; /* the request's last holder lets go of it */
+		return request->details_segment != DSM_HANDLE_INVALID ? OUTCOME_OK : OUTCOME_RESULT_LOST;
 	}
-	return make_details_segment(request, result) ? OUTCOME_OK : OUTCOME_RESULT_LOST;
+	if (result->details_length > 0)
+		memcpy(request->details, result->details, result->details_length);
+	return OUTCOME_OK;
 }
 
 /* First everything is marked done, then the latches are set, outside of the lock. */
-static void publish_results(const ApplyResult *results, int n)
+static void publish_results(ApplyResult *results, int n)
 {
 	static int procs[BATCH_ENTRIES];
 	int n_procs = 0;
@@ -376,6 +399,7 @@ static void publish_results(const ApplyResult *results, int n)
 	pg_atomic_write_u64(&paxos_shared->applied_slot, apply.state.applied);
 	if (n > 0)
 	{
+		make_segments(results, n);
 		LWLockAcquire(paxos_shared->map_lock, LW_EXCLUSIVE);
 		for (int i = 0; i < n; i++)
 		{
@@ -385,6 +409,7 @@ static void publish_results(const ApplyResult *results, int n)
 				procs[n_procs++] = finish_request(request, hand_over(request, &results[i]), &results[i]);
 		}
 		LWLockRelease(paxos_shared->map_lock);
+		drop_segments(results, n);
 	}
 	for (int i = 0; i < n_procs; i++)
 		shmem_wake_proc(procs[i]);
