@@ -298,6 +298,17 @@ static const char *const fault_names[FAULTS] = {
 	"bits flip",    "apply stalls", "partial shape",  "slow links", "a clock jumps",    "flapping link",
 	"random graph", "wiped",        "restored",       "cloned",     "one at the leader"};
 
+/* What no restart mends. */
+static void inflict_on_log(struct world *w, enum fault fault, struct node *n)
+{
+	if (fault == FAULT_WIPE)
+		wipe(w, n);
+	else if (fault == FAULT_RESTORE)
+		copies_restore(w, n);
+	else
+		copies_clone(w, n);
+}
+
 static void inflict(struct world *w, enum fault fault, struct node *n)
 {
 	switch (fault)
@@ -362,13 +373,9 @@ static void inflict(struct world *w, enum fault fault, struct node *n)
 			random_graph(w);
 			break;
 		case FAULT_WIPE:
-			wipe(w, n);
-			break;
 		case FAULT_RESTORE:
-			copies_restore(w, n);
-			break;
 		case FAULT_CLONE:
-			copies_clone(w, n);
+			inflict_on_log(w, fault, n);
 			break;
 		default:
 			shape(w, (enum final_shape) rng_between(&w->fault_rng, FINAL_QUORUM_LOSS, FINAL_CHAINED));
