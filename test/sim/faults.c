@@ -298,6 +298,12 @@ static const char *const fault_names[FAULTS] = {
 	"bits flip",    "apply stalls", "partial shape",  "slow links", "a clock jumps",    "flapping link",
 	"random graph", "wiped",        "restored",       "cloned",     "one at the leader"};
 
+static void slow_network(struct world *w)
+{
+	w->network.slow_us = (uint32_t) duration(w, 1);
+	world_schedule(w, duration(w, 6), (struct event){.kind = EVENT_HEAL_ALL});
+}
+
 /* What no restart mends. */
 static void inflict_on_log(struct world *w, enum fault fault, struct node *n)
 {
@@ -336,8 +342,7 @@ static void inflict(struct world *w, enum fault fault, struct node *n)
 				net_reset_pair(w, n->id, other_than(w, n->id));
 			break;
 		case FAULT_SLOW_NETWORK:
-			w->network.slow_us = (uint32_t) duration(w, 1);
-			world_schedule(w, duration(w, 6), (struct event){.kind = EVENT_HEAL_ALL});
+			slow_network(w);
 			break;
 		case FAULT_FREEZE:
 			freeze(w, n);
