@@ -89,11 +89,10 @@ typedef struct ApplyRow
 	bool stored;
 	ItemPointerData place;
 	struct state_hash stored_hash;
-	bool needs_value; /* a get or a comparison looks at it */
-	/* folded; at first as the table has it, the value only if it is needed */
+	/* folded; at first as the table has it, without the value: store_read_value() */
 	bool dirty;
 	bool exists;
-	const char *value;
+	const char *value; /* NULL: as the table has it */
 	uint32 value_length;
 	uint8 value_kind;
 	uint64 revision;
@@ -111,12 +110,12 @@ typedef struct ApplyRow
 extern int apply_check(const ApplyEntry *entries, int n, const char **what);
 
 /*
- * Folds n checked entries into the tables and into *state, in the transaction that runs.  Results of
- * commands that took effect are put into results (n of them at most), their details into details_context;
- * returns their number.
+ * Folds n checked entries into the tables and into *state, in the transaction that runs; or fewer, where what
+ * they read gets large: state->applied tells.  Results of commands that took effect are put into results (n of
+ * them at most), into details_context the details of those in this node's own session; returns their number.
  */
-extern int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, ApplyState *state,
-					  ApplyResult *results, MemoryContext details_context);
+extern int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, uint64 own_session,
+					  ApplyState *state, ApplyResult *results, MemoryContext details_context);
 
 /* ---- apply_table.c; all in a transaction with a snapshot */
 
@@ -125,6 +124,8 @@ extern StoreRows *store_open_rows(void);
 extern void store_close_rows(StoreRows *open);
 /* Fills in what the table has of n rows. */
 extern void store_read_rows(StoreRows *open, ApplyRow **rows, int n);
+/* The value of a stored row that was not folded yet; palloc'd. */
+extern const char *store_read_value(StoreRows *open, const ApplyRow *row, uint32 *length);
 /* Puts the rows that exist in their places, and deletes those that do not; sets their places. */
 extern void store_write_rows(StoreRows *open, ApplyRow **rows, int n);
 /* Writes applied, hash, rows and sessions of a state that is stored.  Error if its row is not there any more. */

@@ -26,6 +26,8 @@ typedef struct Fold
 	StoreRows *store; /* NULL until there are rows */
 	ApplyState *state;
 	uint32 request_ids_kept;
+	uint64 own_session; /* of this node: its clients wait for details */
+	Size details_bytes; /* kept for them so far */
 	MemoryContext details_context;
 } Fold;
 
@@ -72,6 +74,7 @@ static void fold_init(Fold *fold, ApplyState *state)
 	fold->rows = palloc(fold->room * sizeof(ApplyRow *));
 	fold->n_rows = 0;
 	fold->store = NULL;
+	fold->details_bytes = 0;
 	fold->state = state;
 }
 
@@ -278,6 +281,53 @@ static struct command_reader open_command(const ApplyEntry *entry)
 	return reader;
 }
 
+/* A row's value for as long as it is looked at. */
+typedef struct Value
+{
+	const char *bytes;
+	uint32 length;
+	MemoryContext memory; /* NULL: it is in memory anyway */
+} Value;
+
+static Value look_at_value(Fold *fold, const ApplyRow *row)
+{
+	Value value = {row->value, row->value_length, NULL};
+	MemoryContext context;
+
+	if (!row->exists || row->value != NULL)
+		return value;
+	value.memory = AllocSetContextCreate(CurrentMemoryContext, "paxoskv value", ALLOCSET_SMALL_SIZES);
+	context = MemoryContextSwitchTo(value.memory);
+	value.bytes = store_read_value(fold->store, row, &value.length);
+	MemoryContextSwitchTo(context);
+	return value;
+}
+
+static void forget_value(Value value)
+{
+	if (value.memory != NULL)
+		MemoryContextDelete(value.memory);
+}
+
+static bool operation_condition_holds(Fold *fold, const struct operation *operation)
+{
+	const ApplyRow *row = find_row(fold, operation);
+	Value value = {0};
+	bool holds;
+
+	if (operation->precondition == PRECONDITION_VALUE)
+		value = look_at_value(fold, row);
+	holds = condition_holds(operation, &(struct condition_row){
+										   .exists = row->exists,
+										   .revision = row->revision,
+										   .create_revision = row->create_revision,
+										   .value = value.bytes,
+										   .value_length = value.length,
+									   });
+	forget_value(value);
+	return holds;
+}
+
 /* Whether all preconditions hold for the rows as they are now; *detailed: the caller wants to know what each did. */
 static bool command_succeeds(Fold *fold, const ApplyEntry *entry, bool *detailed)
 {
@@ -288,44 +338,69 @@ static bool command_succeeds(Fold *fold, const ApplyEntry *entry, bool *detailed
 	*detailed = false;
 	while (command_next(&reader, &operation) == DECODE_OK)
 	{
-		ApplyRow *row;
-
 		*detailed |= operation.kind == OPERATION_GET || operation.branch != BRANCH_ALWAYS;
-		if (operation.precondition == PRECONDITION_NONE)
-			continue;
-		row = find_row(fold, &operation);
-		succeeds &= condition_holds(&operation, &(struct condition_row){
-													.exists = row->exists,
-													.revision = row->revision,
-													.create_revision = row->create_revision,
-													.value = row->value,
-													.value_length = row->value_length,
-												});
+		if (operation.precondition != PRECONDITION_NONE && succeeds)
+			succeeds = operation_condition_holds(fold, &operation);
 	}
 	return succeeds;
 }
 
+/* The details of one command.  What the limit leaves out is lost, all of it. */
+typedef struct Details
+{
+	StringInfoData bytes;
+	Size limit;
+	bool lost;
+} Details;
+
+/* O2 is decided alike on all nodes: beyond what is remembered, only the command's own node keeps anything. */
+static void begin_details(Fold *fold, const struct command_reader *reader, Details *details)
+{
+	MemoryContext context = MemoryContextSwitchTo(fold->details_context);
+
+	initStringInfo(&details->bytes);
+	MemoryContextSwitchTo(context);
+	details->limit =
+		reader->header.session == fold->own_session ? CLIENT_DETAILS_MAX : REMEMBERED_DETAILS_MAX;
+}
+
 /* See ClientDetail for the format. */
-static void append_detail(StringInfo details, uint8 kind, uint64 count, const ApplyRow *row)
+static void append_detail(Details *details, uint8 kind, uint64 count, const ApplyRow *row, Value value)
 {
 	uint8 head[CLIENT_DETAIL_BYTES];
 
+	if (value.length + CLIENT_DETAIL_BYTES > details->limit - (Size) details->bytes.len)
+	{
+		details->lost = true;
+		pfree(details->bytes.data);
+		details->bytes = (StringInfoData){0};
+		return;
+	}
 	head[0] = kind;
 	put_u64(head + 1, count);
 	put_u64(head + 9, row == NULL ? 0 : row->revision);
 	put_u64(head + 17, row == NULL ? 0 : row->create_revision);
 	put_u64(head + 25, row == NULL ? 0 : (uint64) row->written_at_us);
-	put_u32(head + 33, row == NULL ? 0 : row->value_length);
-	appendBinaryStringInfo(details, (char *) head, sizeof(head));
-	if (row != NULL)
-		appendBinaryStringInfo(details, row->value, (int) row->value_length);
+	put_u32(head + 33, value.length);
+	appendBinaryStringInfo(&details->bytes, (char *) head, sizeof(head));
+	if (value.length > 0)
+		appendBinaryStringInfo(&details->bytes, value.bytes, (int) value.length);
 }
 
-static bool details_have_room(const StringInfoData *details, const ApplyRow *row)
+static void add_detail(Fold *fold, Details *details, const struct operation *operation, int64 count)
 {
-	Size length = CLIENT_DETAIL_BYTES + (row == NULL ? 0 : row->value_length);
+	const ApplyRow *row = NULL;
+	Value value = {0};
 
-	return length <= CLIENT_DETAILS_MAX - (Size) details->len;
+	if (details->lost)
+		return;
+	if (operation->kind == OPERATION_GET && count > 0)
+	{
+		row = find_row(fold, operation);
+		value = look_at_value(fold, row);
+	}
+	append_detail(details, operation->kind, (uint64) count, row, value);
+	forget_value(value);
 }
 
 static int64 fold_operation(Fold *fold, const ApplyEntry *entry, const struct entry_header *header,
@@ -354,48 +429,33 @@ static void fold_command(Fold *fold, const ApplyEntry *entry, ApplyResult *resul
 {
 	struct command_reader reader = open_command(entry);
 	struct operation operation;
-	StringInfoData details = {0};
+	Details details = {0};
 	bool detailed;
 
 	result->succeeded = command_succeeds(fold, entry, &detailed);
 	if (detailed)
-	{
-		MemoryContext context = MemoryContextSwitchTo(fold->details_context);
-
-		initStringInfo(&details);
-		MemoryContextSwitchTo(context);
-	}
+		begin_details(fold, &reader, &details);
 	while (command_next(&reader, &operation) == DECODE_OK)
 	{
-		bool is_get = operation.kind == OPERATION_GET;
-		const ApplyRow *row = NULL;
 		int64 count;
 
 		if (!operation_is_done(&operation, result->succeeded))
 			continue;
 		count = fold_operation(fold, entry, &reader.header, &operation);
-		if (!is_get)
+		if (operation.kind != OPERATION_GET)
 			result->rows_removed += count;
-		if (is_get && count > 0)
-			row = find_row(fold, &operation);
-		if (!detailed || result->details_lost)
-			continue;
-		result->details_lost = !details_have_room(&details, row);
-		if (!result->details_lost)
-			append_detail(&details, operation.kind, (uint64) count, row);
+		if (detailed)
+			add_detail(fold, &details, &operation, count);
 	}
-	result->details = details.data;
-	result->details_length = (uint32) details.len;
+	result->details_lost = details.lost;
+	result->details = details.bytes.data;
+	result->details_length = (uint32) details.bytes.len;
+	fold->details_bytes += result->details_length;
 }
 
 static bool has_key(const struct operation *operation)
 {
 	return operation->kind != OPERATION_CLEAR && operation->kind != OPERATION_CLEAR_ALL;
-}
-
-static bool looks_at_value(const struct operation *operation)
-{
-	return operation->kind == OPERATION_GET || operation->precondition == PRECONDITION_VALUE;
 }
 
 /* The rows that the batch names, with what the table has of them. */
@@ -410,7 +470,7 @@ static void load_rows(Fold *fold, const ApplyEntry *entries, int n)
 			continue;
 		while (command_next(&reader, &operation) == DECODE_OK)
 			if (has_key(&operation))
-				find_row(fold, &operation)->needs_value |= looks_at_value(&operation);
+				(void) find_row(fold, &operation);
 	}
 	if (fold->n_rows > 0)
 	{
@@ -553,17 +613,19 @@ static void keep_closed_sessions(ApplyState *state)
 		memory_keep_closed(state, &closed);
 }
 
-int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, ApplyState *state,
-			   ApplyResult *results, MemoryContext details_context)
+int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, uint64 own_session,
+			   ApplyState *state, ApplyResult *results, MemoryContext details_context)
 {
 	Fold fold;
 	int n_results = 0;
+	int i;
 
 	fold_init(&fold, state);
 	fold.request_ids_kept = config->request_ids_kept;
+	fold.own_session = own_session;
 	fold.details_context = details_context;
 	load_rows(&fold, entries, n);
-	for (int i = 0; i < n; i++)
+	for (i = 0; i < n && fold.details_bytes < CLIENT_DETAILS_MAX; i++)
 	{
 		enum session_verdict verdict =
 			session_fold(&state->sessions, config, entries[i].slot, &entries[i].entry);
@@ -577,6 +639,6 @@ int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, Ap
 	write_rows(&fold);
 	if (fold.store != NULL)
 		store_close_rows(fold.store);
-	state->applied = entries[n - 1].slot;
+	state->applied = entries[i - 1].slot;
 	return n_results;
 }

@@ -181,15 +181,6 @@ static Datum column(TupleTableSlot *slot, int number)
 	return value;
 }
 
-/* The value is copied: it outlives the slot. */
-static void read_value(TupleTableSlot *slot, ApplyRow *row)
-{
-	text *value = DatumGetTextPCopy(column(slot, KV_VALUE));
-
-	row->value = VARDATA(value);
-	row->value_length = VARSIZE(value) - VARHDRSZ;
-}
-
 static void read_row(TupleTableSlot *slot, ApplyRow *row)
 {
 	row->place = slot->tts_tid;
@@ -198,8 +189,6 @@ static void read_row(TupleTableSlot *slot, ApplyRow *row)
 	row->written_at_us = DatumGetTimestampTz(column(slot, KV_WRITTEN_AT)) +
 						 (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 	row->stored_hash = store_hash_of(column(slot, KV_HASH));
-	if (row->needs_value)
-		read_value(slot, row);
 }
 
 static void find_row(StoreRows *rows, ApplyRow *row)
@@ -219,6 +208,23 @@ void store_read_rows(StoreRows *open, ApplyRow **rows, int n)
 {
 	for (int i = 0; i < n; i++)
 		find_row(open, rows[i]);
+}
+
+/*
+ * One at a time, when it is looked at: a short command can name more and larger values than there is memory for.
+ * The row's place is that of its version before this transaction: one that was written has its value in memory.
+ */
+const char *store_read_value(StoreRows *open, const ApplyRow *row, uint32 *length)
+{
+	ItemPointerData place = row->place;
+	text *value;
+
+	if (!table_tuple_fetch_row_version(open->table.relation, &place, GetActiveSnapshot(), open->found))
+		elog(ERROR, "a row of the store is not where it was found");
+	value = DatumGetTextPCopy(column(open->found, KV_VALUE));
+	ExecClearTuple(open->found);
+	*length = VARSIZE(value) - VARHDRSZ;
+	return VARDATA(value);
 }
 
 /* The row as a tuple in table->slot; its bytes live until the executor's next reset. */

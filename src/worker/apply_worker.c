@@ -53,6 +53,7 @@ typedef struct ApplyWorker
 	struct paxos_config config;
 	FeedReader feed;
 	MemoryContext batch_context;
+	MemoryContext details_context; /* of the results of one transaction */
 	ApplyEntry entries[BATCH_ENTRIES];
 	ApplyResult results[BATCH_ENTRIES];
 	int n_entries;
@@ -472,7 +473,8 @@ static int apply_in_transaction(ApplyEntry *entries, int n, ApplyState *state)
 		state->store_id = paxos_shared->store_id;
 		LWLockRelease(paxos_shared->status_lock);
 	}
-	n_results = apply_fold(entries, n, &apply.config, state, apply.results, apply.batch_context);
+	n_results = apply_fold(entries, n, &apply.config, paxos_shared->map_session, state, apply.results,
+						   apply.details_context);
 	store_write_state(state, &apply.config);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -529,7 +531,7 @@ static BatchOutcome judge_error(uint64 slot, const ErrorData *error)
 	return BATCH_RETRY;
 }
 
-/* Tries n entries in one transaction; *message says what broke. */
+/* Tries n entries in one transaction, or as many as it takes; *message says what broke. */
 static BatchOutcome try_entries(ApplyEntry *entries, int n, char *message, size_t size)
 {
 	ApplyState state = apply.state;
@@ -538,6 +540,7 @@ static BatchOutcome try_entries(ApplyEntry *entries, int n, char *message, size_
 	MemoryContext context = CurrentMemoryContext;
 	bool first;
 
+	MemoryContextReset(apply.details_context);
 	PG_TRY();
 	{
 		n_results = apply_in_transaction(entries, n, &state);
@@ -600,8 +603,17 @@ static bool apply_entries(ApplyEntry *entries, int n)
 	{
 		BatchOutcome outcome = try_entries(entries, n, message, sizeof(message));
 
-		if (outcome == BATCH_DONE)
+		if (outcome == BATCH_DONE && apply.state.applied == entries[n - 1].slot)
 			return true;
+		if (outcome == BATCH_DONE)
+		{
+			int done = (int) (apply.state.applied - entries[0].slot) + 1;
+
+			entries += done;
+			n -= done;
+			pause_ms = RETRY_FIRST_MS;
+			continue;
+		}
 		if (outcome == BATCH_BROKEN && n == 1)
 		{
 			stop_at(entries[0].slot, message);
@@ -691,6 +703,8 @@ static void start(void)
 	report(DATABASE_READY, false, "");
 	publish_lost_results();
 	apply.batch_context = AllocSetContextCreate(TopMemoryContext, "paxoskv batch", ALLOCSET_DEFAULT_SIZES);
+	apply.details_context =
+		AllocSetContextCreate(TopMemoryContext, "paxoskv results", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(apply.batch_context);
 	feed_reader_ask(&apply.feed, apply.state.applied + 1, TopMemoryContext);
 }
@@ -719,6 +733,7 @@ void paxoskv_apply_main(Datum arg)
 		{
 			apply_batch();
 			free_entries();
+			MemoryContextReset(apply.details_context);
 			MemoryContextReset(apply.batch_context);
 			MemoryContextSwitchTo(apply.batch_context);
 			continue;
