@@ -389,6 +389,20 @@ static bool scan_command(struct paxos *p, uint64_t slot, const struct entry_head
 	return true;
 }
 
+/* O4: whether its number was ahead of the session then, apply tells. */
+static void scan_fence(struct proposer *o, const struct paxos_entry *entry)
+{
+	struct fence fence;
+
+	if (o->session != 0 && fence_decode(entry, &fence) == DECODE_OK && fence.session == o->session)
+		o->has_fence = true;
+}
+
+bool paxos_may_be_void(const struct paxos *p)
+{
+	return p->proposer.has_fence;
+}
+
 /* Folds newly chosen entries into this node's own session.  True: *event says what was found. */
 bool proposer_scan(struct paxos *p, struct paxos_event *event)
 {
@@ -406,6 +420,7 @@ bool proposer_scan(struct paxos *p, struct paxos_event *event)
 		if (!p->host.read_entry(p->host.context, slot, &entry))
 			return false;
 		p->scanned = slot;
+		scan_fence(&p->proposer, &entry);
 		if (!entry_decode_header(&entry, &header) || header.node_id != p->options.node_id)
 			continue;
 		if (header.kind == ENTRY_OPEN_SESSION && scan_open_session(p, slot, &entry, event))

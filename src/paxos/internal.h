@@ -218,6 +218,7 @@ struct proposer
 	uint64_t first_unresolved;
 	uint64_t last_number;
 	uint64_t next_to_send;
+	bool has_fence;    /* O4: a fence on one of its numbers is chosen */
 	uint32_t capacity; /* of the ring, by number % capacity */
 	struct command *commands;
 	/* X3, X4: since this connection and ballot */

@@ -345,6 +345,12 @@ bool paxos_can_propose(const struct paxos *p, uint32_t length);
  */
 uint64_t paxos_propose(struct paxos *p, uint8_t *bytes, uint32_t length);
 
+/*
+ * O4: whether a command that PAXOS_EVENT_RESOLVED has just told of may have no effect, because numbers of this
+ * node's session were given up before it.
+ */
+bool paxos_may_be_void(const struct paxos *p);
+
 /* The client of a numbered command gave up.  The command stays (X2); nothing is freed. */
 void paxos_abandon(struct paxos *p, uint64_t number);
 

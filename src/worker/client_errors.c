@@ -154,8 +154,9 @@ void raise_unknown(Request *request, const char *why)
 {
 	uint64 slot = pg_atomic_read_u64(&request->chosen_slot);
 
-	/* With a request id it may have no effect even so. */
-	if (slot != 0 && !request->has_request_id)
+	/* With a request id, or given up, it may have no effect even so. */
+	pg_read_barrier();
+	if (slot != 0 && !request->has_request_id && !request->may_be_void)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
 				 errmsg("the command is chosen and not yet applied on this node"),

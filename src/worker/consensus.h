@@ -131,7 +131,7 @@ extern void requests_start(void);
 extern void requests_take(void);
 /* Numbers commands and asks for reads, as far as the core lets them. */
 extern void requests_advance(void);
-extern void requests_resolved(uint64 number, uint64 slot, bool ok);
+extern void requests_resolved(uint64 number, uint64 slot, bool ok, bool may_be_void);
 extern void requests_read_answered(uint64 token, bool ok, uint64 slot);
 /* Answers those that wait and are not numbered, if the present admission refuses them; drops withdrawn ones. */
 extern void requests_refuse_waiting(void);

@@ -265,7 +265,7 @@ static void on_event(const struct paxos_event *event)
 			break;
 		case PAXOS_EVENT_RESOLVED:
 			consensus.awaited_slot = Max(consensus.awaited_slot, event->slot);
-			requests_resolved(event->number, event->slot, event->ok);
+			requests_resolved(event->number, event->slot, event->ok, paxos_may_be_void(consensus.core));
 			break;
 		case PAXOS_EVENT_ROLE:
 			status_refresh(true);

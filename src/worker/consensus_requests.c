@@ -287,7 +287,7 @@ static void advance_commands(void)
 	}
 }
 
-void requests_resolved(uint64 number, uint64 slot, bool ok)
+void requests_resolved(uint64 number, uint64 slot, bool ok, bool may_be_void)
 {
 	PaxosShared *shared = paxos_shared;
 	uint32 *entry = shmem_map_entry(number);
@@ -299,6 +299,8 @@ void requests_resolved(uint64 number, uint64 slot, bool ok)
 	{
 		if (ok)
 		{
+			request->may_be_void = may_be_void;
+			pg_write_barrier();
 			pg_atomic_write_u64(&request->chosen_slot, slot);
 			shmem_request_drop(request, HOLD_CONSENSUS);
 		}

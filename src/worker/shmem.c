@@ -281,6 +281,7 @@ Request *shmem_request_allocate(uint32 length, ConditionVariable **full)
 	request->succeeded = false;
 	request->details_lost = false;
 	request->has_request_id = false;
+	request->may_be_void = false;
 	request->details_length = 0;
 	request->details_segment = DSM_HANDLE_INVALID;
 	return request;

@@ -101,8 +101,10 @@ typedef struct Request
 	/* written by the consensus worker before NUMBERED */
 	uint64 session;
 	uint64 number;
-	/* the consensus worker: slot in which it lies chosen and took effect; 0: not yet known */
+	/* the consensus worker: slot in which it lies chosen and takes effect; 0: not yet known */
 	pg_atomic_uint64 chosen_slot;
+	bool
+		may_be_void; /* the consensus worker, before that: or has no effect, as it may have been given up (O4) */
 
 	/* written by who sets DONE, before it */
 	RequestOutcome outcome;

@@ -130,6 +130,49 @@ static void test_when_to_propose(void)
 	ok(paxos_can_propose(core, 100), "which frees the window");
 }
 
+/* A fence on a number of this node's session, from another node: what is chosen after it may have no effect. */
+static void test_number_given_up(void)
+{
+	static uint8_t commands[2][LONE_ENTRY_MAX];
+	uint8_t bytes[LONE_ENTRY_MAX];
+	struct fence fence = {.session = 2, .number = 2};
+	struct paxos_entry entry = {bytes, (uint32_t) fence_size(0)};
+	struct paxos_event event;
+	struct paxos_message m;
+
+	make_node(&fresh);
+	m = message(PAXOS_ACCEPTED, 2, 0);
+	m.ballot = lead();
+	m.slot = 2;
+	receive(&m);
+	ok(next_event(PAXOS_EVENT_SESSION, &event) && event.number == 2, "this node's session is 2");
+	for (int i = 0; i < 2; i++)
+	{
+		struct paxos_entry e = command_of(1, 0, 0);
+
+		memcpy(commands[i], e.bytes, e.length);
+		paxos_propose(core, commands[i], e.length);
+		drain();
+		if (i == 0)
+		{
+			fence_encode(bytes, 2, 0, &fence);
+			entry_set_number(bytes, 9, 1);
+			m = forward_of(2, m.ballot, &entry, 1);
+			receive(&m);
+		}
+	}
+	sync_all();
+	m = message(PAXOS_ACCEPTED, 2, 0);
+	m.ballot = status().ballot;
+	m.slot = status().end;
+	is_u64(m.slot, 5, "a command, a fence on the next number, and that command");
+	receive(&m);
+	ok(next_event(PAXOS_EVENT_RESOLVED, &event) && event.number == 1 && !paxos_may_be_void(core),
+	   "what is chosen before the fence takes effect");
+	ok(next_event(PAXOS_EVENT_RESOLVED, &event) && event.number == 2 && paxos_may_be_void(core),
+	   "what is chosen behind it may have none (O4)");
+}
+
 static void test_host_that_does_not_drain(void)
 {
 	static uint8_t bytes[20][LONE_ENTRY_MAX];
@@ -266,6 +309,7 @@ int main(void)
 	test_what_an_origin_may_forward();
 	test_forward_counts();
 	test_when_to_propose();
+	test_number_given_up();
 	test_host_that_does_not_drain();
 	test_sessions_of_copies();
 	test_commands_of_copies();

@@ -1,0 +1,32 @@
+# A number that is given up before its command is chosen: the command has no effect, and nobody is told that it will.
+
+use strict;
+use warnings;
+
+use PaxosKV::Cluster;
+use Test::More;
+
+my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.commit_timeout = '3s'\n");
+my ($id, $other) = $cluster->ids;
+$cluster->wait_until_formed;
+
+$cluster->put($id, 'key', 'first');
+my $session = $cluster->query($id, 'SELECT session FROM paxos_status()');
+my $next = 1 + $cluster->query($id, "SELECT max(number) FROM paxos_log(max_rows => NULL) WHERE session = $session");
+
+# The node's own apply worker stands still: its client is told what is known of a command that is chosen.
+my $apply = $cluster->worker_pid($id, 'apply');
+kill STOP => $apply;
+is($cluster->query($other, "SELECT outcome FROM paxos_outcome('s$session-$next', give_up => true)"), 'not applied',
+	'a number is given up before its command comes');
+my $put = $cluster->try($id, "SELECT paxos_put('key', 'second')");
+is($put->{state}, '40003', 'the command of that number, chosen and not yet applied here: unknown');
+like($put->{err}, qr/Command s$session-$next may be applied or not\./, '... as it is');
+unlike($put->{err}, qr/will be applied/, '... and not promised');
+kill CONT => $apply;
+is($cluster->get($id, 'key'), 'first', 'it had no effect');
+is($cluster->query($id, "SELECT outcome FROM paxos_outcome('s$session-$next')"), 'not applied', '... as was said');
+$cluster->put($id, 'key', 'third');
+$cluster->wait_until_equal;
+
+done_testing();
