@@ -185,6 +185,25 @@ static void check_ended(struct world *w)
 			world_fail(w, "L5", "request %u never ends", (unsigned) (i + 1));
 }
 
+/*
+ * F3: who had activated is lost, and with it acknowledgements that nobody else holds.  Nothing can be chosen yet, and who
+ * is left may be wiped, as formation says.
+ */
+static bool formation_is_lost(const struct world *w)
+{
+	bool forming = false;
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+	{
+		if (world_lost(w, i))
+			continue;
+		if (w->nodes[i].state != NODE_FORMING)
+			return false;
+		forming = true;
+	}
+	return w->formed && forming && world_n_lost(w) > 0;
+}
+
 /* Damage beyond D7 and D8 excuses no progress for as long as it lasts, and nothing else. */
 void liveness_phase_ends(struct world *w)
 {
@@ -194,9 +213,11 @@ void liveness_phase_ends(struct world *w)
 		check_leaders(w);
 	if (w->phase == PHASE_CONVERGE)
 		check_ended(w);
-	if (w->phase == PHASE_CONVERGE && !oracle_recoverable(w))
+	if (formation_is_lost(w) && oracle_chosen(w) > 0 && world_n_lost(w) < world_quorum(w))
+		world_fail(w, "F3", "slot %u is chosen, and what is left never formed", (unsigned) oracle_chosen(w));
+	if (w->phase == PHASE_CONVERGE && (!oracle_recoverable(w) || formation_is_lost(w)))
 		w->stopped_safely = true;
-	if (w->stopped_safely || !oracle_recoverable(w))
+	if (w->stopped_safely || !oracle_recoverable(w) || formation_is_lost(w))
 		return;
 	switch (w->phase)
 	{
