@@ -95,3 +95,11 @@ BEGIN READ ONLY;
 SELECT outcome FROM paxos_outcome('batch 1');
 SELECT outcome FROM paxos_outcome('batch 1', true);
 ROLLBACK;
+
+-- cancelled after it turned out to be applied by an earlier call: not as if it had been refused
+\set VERBOSITY sqlstate
+SET statement_timeout = '1s';
+SELECT paxos_put('apple', 'green', 'ids', 'put 1') > 0 AS put, pg_sleep(10);
+SELECT paxos_put('apple', 'other', 'ids', 'put 1') > 0 AS put, pg_sleep(10);
+RESET statement_timeout;
+\set VERBOSITY default

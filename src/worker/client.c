@@ -151,6 +151,14 @@ static void note_applied(const Request *request)
 	applied.slot = request->slot;
 }
 
+/* A command that an earlier call, perhaps of another session, had applied: its name is not kept. */
+static void note_remembered(uint64 slot)
+{
+	applied.count++;
+	applied.session = applied.number = 0;
+	applied.slot = slot;
+}
+
 uint64 client_commands_applied(void)
 {
 	return applied.count;
@@ -420,6 +428,7 @@ static bool is_remembered(Submission *submission, uint32 size, ClientResult *res
 		raise_given_up();
 	if (verdict == REQUEST_CONFLICT)
 		raise_conflict(id, length);
+	note_remembered(remembered.slot);
 	if (remembered.details_lost)
 		raise_result_forgotten(remembered.slot);
 	result->revision = remembered.slot;

@@ -230,10 +230,16 @@ void raise_result_forgotten(uint64 slot)
 
 void raise_cancelled_late(uint64 session, uint64 number, uint64 slot, const char *why)
 {
+	char name[COMMAND_NAME_MAX + 1] = "";
+
+	if (number != 0)
+	{
+		name[0] = ' ';
+		command_name(session, number, name + 1);
+	}
 	ereport(ERROR, (errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
 					errmsg("the statement was cancelled after its command was applied"),
-					errdetail("Command s%llu-%llu was applied in slot %llu. %s", (unsigned long long) session,
-							  (unsigned long long) number, (unsigned long long) slot, why),
+					errdetail("Command%s was applied in slot %llu. %s", name, (unsigned long long) slot, why),
 					errhint("Do not repeat it.")));
 	pg_unreachable();
 }
