@@ -141,7 +141,9 @@ static bool get_config(struct paxos_config *config, const Paxoskv__Config *from)
 {
 	if (from == NULL)
 		return true;
-	if (from->n_members > PAXOS_MAX_MEMBERS || !wire_get_id(&config->cluster_id, &from->cluster_id))
+	/* One without members is none, and is not sent. */
+	if (from->n_members == 0 || from->n_members > PAXOS_MAX_MEMBERS ||
+		!wire_get_id(&config->cluster_id, &from->cluster_id))
 		return false;
 	config->epoch = from->epoch;
 	config->request_ids_kept = from->request_ids_kept;
