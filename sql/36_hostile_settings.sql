@@ -48,6 +48,7 @@ SELECT pg_temp.set_all(format('DATABASE %I', current_database()), ARRAY[
 	['parallel_setup_cost', '0'],
 	['min_parallel_table_scan_size', '0'],
 	['work_mem', '64kB'],
+	['temp_file_limit', '0'],
 	['temp_buffers', '800kB'],
 	['max_stack_depth', '100kB'],
 	['bytea_output', 'escape'],
@@ -71,6 +72,8 @@ SELECT paxos_put('under', 'and again') > 0 AS put;
 SELECT paxos_put('long', repeat('long ', 100000)) > 0 AS put;
 SELECT paxos_batch('{a,b,c}', '{1,2,3}', 'batch') > 0 AS put;
 SELECT paxos_delete('a', 'batch');
+SELECT paxos_clear('batch');
+SELECT paxos_batch(array_agg('key ' || i), array_agg(''::text), 'batch') > 0 AS put FROM generate_series(1, 5000) AS i;
 SELECT paxos_clear('batch');
 SELECT paxos_put('written', 'at once') > 0 AS put;
 SELECT written_at BETWEEN now() - interval '1 hour' AND now() + interval '1 hour' AS now FROM paxos_get_row('written');

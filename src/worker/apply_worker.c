@@ -216,6 +216,7 @@ static void override_settings(void)
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_isolation", "read committed"},
 		{"row_security", "off"},
+		{"temp_file_limit", "-1"}, /* a clear of many rows must not stop at it, again and again */
 		{"exit_on_error", "off"},
 		{"max_parallel_workers_per_gather", "0"},
 		{"plan_cache_mode", "force_generic_plan"},
