@@ -29,6 +29,7 @@
 #include "paxos/outcome.h"
 #include "paxos/session.h"
 #include "paxos/state_hash.h"
+#include "worker/store_values.h"
 
 /* What is stored together with the rows (T1).  A batch works on a copy, adopted after its commit (X5). */
 typedef struct ApplyState
@@ -140,13 +141,6 @@ extern bool store_read_state(ApplyState *state);
 extern void store_write_state(ApplyState *state, const struct paxos_config *config);
 /* Deletes a partition, or all of them (NULL).  Returns the rows deleted and the sum of their hashes. */
 extern int64 store_clear(const char *partition, uint32 partition_length, struct state_hash *sum);
-/* Bytes as a bytea, palloc'd. */
-extern Datum store_bytes_datum(const void *bytes, Size length);
-/* Column "sessions" of paxoskv.state. */
-extern void store_decode_sessions(struct session_table *table, Datum datum);
-/* A hash as a bytea, palloc'd; and back. */
-extern Datum store_hash_datum(struct state_hash hash);
-extern struct state_hash store_hash_of(Datum datum);
 
 /* ---- apply_memory.c; likewise */
 

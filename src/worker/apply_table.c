@@ -27,35 +27,6 @@
 #include "pg_compat.h"
 #include "worker/apply.h"
 
-/* Columns of paxoskv.kv, as the install script declares them. */
-enum
-{
-	KV_PARTITION = 1,
-	KV_KEY,
-	KV_VALUE,
-	KV_VALUE_KIND,
-	KV_REVISION,
-	KV_CREATE_REVISION,
-	KV_WRITTEN_AT,
-	KV_HASH,
-	KV_COLUMNS = KV_HASH
-};
-
-/* Columns of paxoskv.state. */
-enum
-{
-	STATE_ONLY_ROW = 1,
-	STATE_STORE_ID,
-	STATE_APPLIED_SLOT,
-	STATE_STATE_HASH,
-	STATE_ROW_COUNT,
-	STATE_CONFIG,
-	STATE_SESSIONS,
-	STATE_REQUEST_COUNT,
-	STATE_NEWEST_DROPPED,
-	STATE_COLUMNS = STATE_NEWEST_DROPPED
-};
-
 /* One table, open in the transaction that runs. */
 typedef struct OpenTable
 {
@@ -307,7 +278,7 @@ void store_update_state(ApplyState *state, Datum sessions)
 	memcpy(new->tts_values, old->tts_values, STATE_COLUMNS * sizeof(Datum));
 	memcpy(new->tts_isnull, old->tts_isnull, STATE_COLUMNS * sizeof(bool));
 	new->tts_values[STATE_APPLIED_SLOT - 1] = Int64GetDatum((int64) state->applied);
-	new->tts_values[STATE_STATE_HASH - 1] = store_hash_datum(state->hash);
+	new->tts_values[STATE_HASH - 1] = store_hash_datum(state->hash);
 	new->tts_values[STATE_ROW_COUNT - 1] = Int64GetDatum(state->rows);
 	new->tts_values[STATE_SESSIONS - 1] = sessions;
 	new->tts_values[STATE_REQUEST_COUNT - 1] = Int64GetDatum(state->request_count);

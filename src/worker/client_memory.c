@@ -18,24 +18,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "worker/apply.h"
 #include "worker/client_memory.h"
+#include "worker/store_values.h"
 
-/* Columns of paxoskv.requests, as the install script declares them. */
-enum
-{
-	REQUEST_ID = 1,
-	REQUEST_KIND,
-	REQUEST_SLOT,
-	REQUEST_DIGEST,
-	REQUEST_SUCCEEDED,
-	REQUEST_ROWS_REMOVED,
-	REQUEST_DETAILS,
-	REQUEST_DETAILS_LOST
-};
-
-#define STATE_APPLIED 3
-#define STATE_SESSIONS 7
 #define CLOSED_LAST_NUMBER 3
 
 /* One row of a table, found by its primary key. */
@@ -141,8 +126,8 @@ static uint64 read_state(struct session_table *sessions)
 	sessions->n = 0;
 	if (HeapTupleIsValid(lookup.tuple))
 	{
-		applied = (uint64) DatumGetInt64(present(&lookup, STATE_APPLIED));
-		store_decode_sessions(sessions, present(&lookup, STATE_SESSIONS));
+		applied = (uint64) DatumGetInt64(present(&lookup, STATE_APPLIED_SLOT));
+		store_sessions_of(sessions, present(&lookup, STATE_SESSIONS));
 	}
 	end_lookup(&lookup);
 	return applied;

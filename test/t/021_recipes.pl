@@ -16,14 +16,7 @@ sub at_once
 	my (@statements) = @_;
 	my @clients = map { $cluster->client($ids[ $_ % @ids ]) } 0 .. $#statements;
 	$clients[$_]->send($statements[$_]) for 0 .. $#statements;
-	my @answers;
-	for my $client (@clients)
-	{
-		my $answer;
-		1 until $answer = $client->receive;
-		push @answers, $answer;
-	}
-	return @answers;
+	return $cluster->answers_of(@clients);
 }
 
 sub text { return join ', ', map { "$_->{state} @{ $_->{rows} }" } @_; }

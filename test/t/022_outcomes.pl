@@ -12,19 +12,6 @@ my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.commit_timeout 
 my @ids = $cluster->ids;
 my $leader = $cluster->wait_until_formed;
 
-sub answers_of
-{
-	my (@clients) = @_;
-	my @answers;
-	for my $client (@clients)
-	{
-		my $answer;
-		1 until $answer = $client->receive;
-		push @answers, $answer;
-	}
-	return @answers;
-}
-
 # ---------------------------------------------------------------- the same id at any node
 
 my $put = "SELECT paxos_put('apple', 'green', request_id => 'put 1')";
@@ -41,7 +28,7 @@ for my $round (1 .. 10)
 	my @clients = map { $cluster->client($ids[ $_ % @ids ]) } 0 .. 5;
 	$_->send("SELECT paxos_txn('[]', '[{\"op\": \"get\", \"key\": \"n\"}, {\"op\": \"put\", \"key\": \"n\", \"value\": \"$round\"}]', "
 			. "'[]', 'round $round')") for @clients;
-	my %answers = map { $_->{state} . ' ' . ($_->{value} // '') => 1 } answers_of(@clients);
+	my %answers = map { $_->{state} . ' ' . ($_->{value} // '') => 1 } $cluster->answers_of(@clients);
 	is(scalar keys %answers, 1, "six copies at once have one answer, round $round") or diag join "\n", sort keys %answers;
 }
 my $counts = $cluster->query(1, q{SELECT count(DISTINCT request_id), bool_and(executed = 1) FROM

@@ -160,6 +160,20 @@ sub client
 		psql => $node->installed_command('psql'));
 }
 
+# The answers of clients that were sent a statement each, in their order; waits for all of them.
+sub answers_of
+{
+	my ($self, @clients) = @_;
+	my @answers;
+	for my $client (@clients)
+	{
+		my $answer;
+		1 until $answer = $client->receive;
+		push @answers, $answer;
+	}
+	return @answers;
+}
+
 # A column of paxos_status().
 sub status
 {
