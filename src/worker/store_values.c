@@ -6,6 +6,7 @@
 #include "fmgr.h"
 
 #include "paxos/bytes.h"
+#include "pg_compat.h"
 #include "worker/store_values.h"
 
 Datum store_bytes_datum(const void *bytes, Size length)
