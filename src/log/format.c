@@ -269,6 +269,9 @@ bool format_get_marker(const uint8_t bytes[PLOG_MARKER_BYTES], struct plog_marke
 
 /* ---------------------------------------------------------------- metadata */
 
+/* The core makes sequences of a run's upper half (paxos.c). */
+#define METADATA_RUN_MAX (UINT32_MAX / 2)
+
 void format_put_metadata(uint8_t block[PLOG_BLOCK], const struct plog_metadata *metadata)
 {
 	memset(block, 0, PLOG_BLOCK);
@@ -297,7 +300,9 @@ enum format_verdict format_get_metadata(const uint8_t block[PLOG_BLOCK], struct 
 	metadata->promise = get_ballot(block + 48);
 	metadata->promise_epoch = get64(block + 64);
 	metadata->config_length = get32(block + 72);
-	if (metadata->config_length > PLOG_CONFIG_MAX)
+	/* Counters that no number of starts and changes can reach would wrap. */
+	if (metadata->config_length > PLOG_CONFIG_MAX || metadata->run > METADATA_RUN_MAX ||
+		metadata->sequence > UINT64_MAX / 2)
 		return FORMAT_BAD;
 	memset(metadata->config, 0, PLOG_CONFIG_MAX);
 	memcpy(metadata->config, block + METADATA_HEADER, metadata->config_length);
