@@ -106,7 +106,7 @@ struct oracle
 	uint32_t *hash;
 	uint32_t hash_size;
 
-	struct ballot_record *ballots[1024];
+	struct ballot_record *ballots[16384]; /* a cluster that damage stopped may try for long */
 	uint32_t n_ballots;
 	uint32_t last_ballot;
 
