@@ -300,9 +300,8 @@ enum format_verdict format_get_metadata(const uint8_t block[PLOG_BLOCK], struct 
 	metadata->promise = get_ballot(block + 48);
 	metadata->promise_epoch = get64(block + 64);
 	metadata->config_length = get32(block + 72);
-	/* Counters that no number of starts and changes can reach would wrap. */
-	if (metadata->config_length > PLOG_CONFIG_MAX || metadata->run > METADATA_RUN_MAX ||
-		metadata->sequence > UINT64_MAX / 2)
+	/* A run that no number of starts can reach would wrap. */
+	if (metadata->config_length > PLOG_CONFIG_MAX || metadata->run > METADATA_RUN_MAX)
 		return FORMAT_BAD;
 	memset(metadata->config, 0, PLOG_CONFIG_MAX);
 	memcpy(metadata->config, block + METADATA_HEADER, metadata->config_length);

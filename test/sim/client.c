@@ -105,9 +105,14 @@ static void draw_precondition(struct world *w, struct client *c, const struct re
 	else if (die == 1)
 		operation->precondition = PRECONDITION_EXISTS;
 	else
+	{
+		/* One draw a statement: compilers differ in the order of arguments. */
+		uint64_t number = row->present ? row->revision + rng_below(&c->rng, 2) : 0;
+		uint64_t comparison = rng_between(&c->rng, COMPARE_EQUAL, COMPARE_GREATER);
+
 		condition_set_number(operation, die == 2 ? PRECONDITION_REVISION : PRECONDITION_CREATE_REVISION,
-							 (enum operation_comparison) rng_between(&c->rng, 1, 4),
-							 row->present ? row->revision + rng_below(&c->rng, 2) : 0, operand);
+							 (enum operation_comparison) comparison, number, operand);
+	}
 }
 
 static void encode_command(struct world *w, struct client *c, struct request *request)

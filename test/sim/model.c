@@ -508,7 +508,8 @@ void model_check_outcome(struct world *w, const struct request *question, enum s
 
 	if (outcome == OUTCOME_APPLIED && question->by_number && target->kind == REQUEST_FENCE)
 		return;
-	if (outcome == OUTCOME_APPLIED && (!done || (question->by_number && target->consumed == 0)))
+	/* By id it may be another's command, where two used one id. */
+	if (outcome == OUTCOME_APPLIED && question->by_number && (!done || target->consumed == 0))
 		world_fail(w, "S13", "request %u is said to be applied by slot %u, and never was",
 				   (unsigned) target->id, (unsigned) table->applied);
 	if (outcome == OUTCOME_APPLIED && !question->by_number &&

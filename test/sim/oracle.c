@@ -435,14 +435,21 @@ static void check_promise(struct world *w, const struct node *n, const struct pa
 		world_fail(w, "S4", "n%u sends a Promise that is not durable", n->id);
 	if (paxos_ballot_compare(taken->promise, m->ballot) > 0)
 		world_fail(w, "B3", "n%u sends a Promise below what it has promised", n->id);
+	/*
+	 * All that was taken before is in it, and durable.  Where its log is the ballot's already, by a Sync or Accepts
+	 * whose sync it has not heard of yet, it may tell what was before: that leader has all of it, and what it may
+	 * still learn is only where a Sync begins (Y2), of which nothing is installed again (Y3).
+	 */
+	if (paxos_ballot_compare(durable->accepted, m->ballot) == 0)
+	{
+		if (paxos_ballot_compare(m->accepted, m->ballot) == 0 && m->end > durable->end)
+			world_fail(w, "S4", "n%u promises through %u; durable is %u", n->id, (unsigned) m->end,
+					   (unsigned) durable->end);
+		return;
+	}
 	if (m->damage.damaged != durable->damaged)
 		world_fail(w, "D7", "n%u says in a Promise that it is damaged: %u", n->id, m->damage.damaged);
-	/*
-	 * All that was taken before is in it, and durable.  At the ballot promised there may be more by now: its leader
-	 * has it from this node's log already, and what it may still learn is only where a Sync begins (Y2).
-	 */
-	if (paxos_ballot_compare(m->accepted, durable->accepted) != 0 || m->end > durable->end ||
-		(m->end < durable->end && paxos_ballot_compare(m->accepted, m->ballot) != 0))
+	if (paxos_ballot_compare(m->accepted, durable->accepted) != 0 || m->end != durable->end)
 		world_fail(w, "S4", "n%u promises with accepted ballot %u.%u through %u; durable is %u.%u through %u",
 				   n->id, (unsigned) m->accepted.round, m->accepted.node_id, (unsigned) m->end,
 				   (unsigned) durable->accepted.round, durable->accepted.node_id, (unsigned) durable->end);
