@@ -1,4 +1,4 @@
--- paxoskv 0.1.0
+-- paxoskv 0.2.0
 --
 -- Functions that users call are in the extension's schema; tables, views and what they need are in schema
 -- paxoskv.  Nobody but a superuser may use any of it until he grants it (README).
