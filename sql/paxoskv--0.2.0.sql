@@ -37,6 +37,9 @@ CREATE UNIQUE INDEX kv_key ON paxoskv.kv
 ALTER TABLE paxoskv.kv REPLICA IDENTITY USING INDEX kv_key;
 
 COMMENT ON TABLE paxoskv.kv IS 'the replicated rows of all partitions; only the apply worker writes here';
+COMMENT ON COLUMN paxoskv.kv.partition IS 'the keyspace that the key belongs to';
+COMMENT ON COLUMN paxoskv.kv.key IS 'unique in its partition; compared bytewise, whatever the database''s collation';
+COMMENT ON COLUMN paxoskv.kv.value IS 'what was last put there';
 COMMENT ON COLUMN paxoskv.kv.value_kind IS '1: text';
 COMMENT ON COLUMN paxoskv.kv.revision IS 'slot of the command that last changed the key';
 COMMENT ON COLUMN paxoskv.kv.create_revision IS 'slot of the command that created the key';
@@ -60,6 +63,16 @@ CREATE TABLE paxoskv.state (
 );
 
 COMMENT ON TABLE paxoskv.state IS 'how far the log is applied here; changed with the rows, in one transaction';
+
+COMMENT ON COLUMN paxoskv.state.only_row IS 'true: there is one row at most';
+COMMENT ON COLUMN paxoskv.state.store_id IS 'the log directory that this database follows; another one''s log is refused';
+COMMENT ON COLUMN paxoskv.state.applied_slot IS 'through which slot the log is applied';
+COMMENT ON COLUMN paxoskv.state.state_hash IS 'hash of all replicated rows: equal on all nodes at an equal slot';
+COMMENT ON COLUMN paxoskv.state.row_count IS 'number of replicated rows';
+COMMENT ON COLUMN paxoskv.state.config IS 'the cluster''s members, encoded';
+COMMENT ON COLUMN paxoskv.state.sessions IS 'sessions that are open and what was applied of each, encoded';
+COMMENT ON COLUMN paxoskv.state.request_count IS 'how many request ids are remembered';
+COMMENT ON COLUMN paxoskv.state.newest_dropped IS 'slot of the newest request id that was forgotten';
 
 -- What is remembered of request ids, given-up numbers and closed sessions; replicated, as the rows are.
 CREATE TABLE paxoskv.requests (
@@ -90,10 +103,22 @@ CREATE TABLE paxoskv.closed_sessions (
 );
 
 COMMENT ON TABLE paxoskv.requests IS 'the last request ids with their first results: ask paxos_outcome()';
+COMMENT ON COLUMN paxoskv.requests.request_id IS 'as the caller gave it';
 COMMENT ON COLUMN paxoskv.requests.kind IS '1: applied, 2: given up, 3: given up when older ids had been forgotten';
 COMMENT ON COLUMN paxoskv.requests.slot IS 'slot of the command, or of the fence that gave it up';
+COMMENT ON COLUMN paxoskv.requests.digest IS 'of the command: another one under the same id is refused';
+COMMENT ON COLUMN paxoskv.requests.succeeded IS 'whether the command''s condition held';
+COMMENT ON COLUMN paxoskv.requests.rows_removed IS 'how many rows it removed';
+COMMENT ON COLUMN paxoskv.requests.details IS 'what its operations gave, encoded';
+COMMENT ON COLUMN paxoskv.requests.details_lost IS 'they were too large to be remembered';
+COMMENT ON COLUMN paxoskv.requests.hash IS 'hash of the row, a part of the state hash';
 COMMENT ON TABLE paxoskv.void_numbers IS 'numbers of commands that have no effect and never will';
+COMMENT ON COLUMN paxoskv.void_numbers.session IS 'slot of the session''s beginning';
+COMMENT ON COLUMN paxoskv.void_numbers.number IS 'the command''s number in its session';
 COMMENT ON TABLE paxoskv.closed_sessions IS 'the last number that took effect in sessions that have ended';
+COMMENT ON COLUMN paxoskv.closed_sessions.session IS 'slot of the session''s beginning';
+COMMENT ON COLUMN paxoskv.closed_sessions.node_id IS 'the node whose session it was';
+COMMENT ON COLUMN paxoskv.closed_sessions.last_number IS 'the last number that took effect';
 
 -- ---------------------------------------------------------------- the type of a row
 
@@ -107,6 +132,12 @@ CREATE TYPE paxoskv.key_value AS (
 );
 
 COMMENT ON TYPE paxoskv.key_value IS 'one key with its value and revisions';
+COMMENT ON COLUMN paxoskv.key_value.partition IS 'the keyspace that the key belongs to';
+COMMENT ON COLUMN paxoskv.key_value.key IS 'unique in its partition';
+COMMENT ON COLUMN paxoskv.key_value.value IS 'what was last put there';
+COMMENT ON COLUMN paxoskv.key_value.revision IS 'slot of the command that last changed the key';
+COMMENT ON COLUMN paxoskv.key_value.create_revision IS 'slot of the command that created the key';
+COMMENT ON COLUMN paxoskv.key_value.written_at IS 'clock of the node that the last change came from: for people to read';
 
 -- ---------------------------------------------------------------- writes
 
@@ -351,7 +382,8 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'paxoskv_read_nodes'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 3;
 
-COMMENT ON FUNCTION @extschema@.paxos_status() IS 'what this node is, who leads, and how far it is';
+COMMENT ON FUNCTION @extschema@.paxos_status() IS
+	'one row: what this node is, who leads, how far it is, and in detail what is wrong, if anything is; works in every state of the node';
 COMMENT ON FUNCTION @extschema@.paxos_log(bigint, bigint) IS
 	'the chosen entries of this node''s log, one row for each operation';
 COMMENT ON FUNCTION paxoskv.read_nodes() IS 'the rows of view paxoskv.nodes';
@@ -363,7 +395,13 @@ SELECT kv.key, kv.value, kv.revision, kv.create_revision, kv.written_at
 FROM paxoskv.kv
 WHERE kv.partition OPERATOR(pg_catalog.=) 'default'::pg_catalog.text;
 
-COMMENT ON VIEW paxoskv.data IS 'the keys of the default partition, as this node has applied them';
+COMMENT ON VIEW paxoskv.data IS
+	'the keys of the default partition, as this node has applied them: call paxos_sync() before a query that must see the latest';
+COMMENT ON COLUMN paxoskv.data.key IS 'unique; compared bytewise, whatever the database''s collation';
+COMMENT ON COLUMN paxoskv.data.value IS 'what was last put there';
+COMMENT ON COLUMN paxoskv.data.revision IS 'slot of the command that last changed the key';
+COMMENT ON COLUMN paxoskv.data.create_revision IS 'slot of the command that created the key';
+COMMENT ON COLUMN paxoskv.data.written_at IS 'clock of the node that the last change came from: for people to read';
 
 CREATE VIEW paxoskv.nodes AS
 SELECT n.node_id, n.address, n.voter, n.leader, n.connected, n.self, n.applied_slot, n.lag_slots, n.lag_bytes,
@@ -371,6 +409,17 @@ SELECT n.node_id, n.address, n.voter, n.leader, n.connected, n.self, n.applied_s
 FROM paxoskv.read_nodes() AS n;
 
 COMMENT ON VIEW paxoskv.nodes IS 'the cluster''s nodes, as this one sees them';
+COMMENT ON COLUMN paxoskv.nodes.node_id IS 'its paxoskv.node_id';
+COMMENT ON COLUMN paxoskv.nodes.address IS 'where the others reach it';
+COMMENT ON COLUMN paxoskv.nodes.voter IS 'whether it counts for a majority';
+COMMENT ON COLUMN paxoskv.nodes.leader IS 'whether this node follows it as the leader';
+COMMENT ON COLUMN paxoskv.nodes.connected IS 'whether this node can speak with it now';
+COMMENT ON COLUMN paxoskv.nodes.self IS 'whether it is this node';
+COMMENT ON COLUMN paxoskv.nodes.applied_slot IS 'through which slot its database has the log, as last heard';
+COMMENT ON COLUMN paxoskv.nodes.lag_slots IS 'how many chosen slots its database does not have yet; NULL: not known';
+COMMENT ON COLUMN paxoskv.nodes.lag_bytes IS 'how many bytes of the log it does not have yet; NULL: not known, only the leader knows';
+COMMENT ON COLUMN paxoskv.nodes.last_heard_at IS 'when this node last heard of it';
+COMMENT ON COLUMN paxoskv.nodes.trouble IS 'what is wrong with it, or stands in the way of forming the cluster; NULL: nothing';
 
 -- ---------------------------------------------------------------- rights
 
