@@ -4,7 +4,7 @@
 #include "postgres.h"
 
 #include "sql/key_value.h"
-#include "sql/tables.h"
+#include "worker/store_tables.h"
 
 const AttrNumber key_value_columns[KEY_VALUE_COLUMNS] = {
 	KV_PARTITION, KV_KEY, KV_VALUE, KV_REVISION, KV_CREATE_REVISION, KV_WRITTEN_AT};

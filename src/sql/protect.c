@@ -20,8 +20,8 @@
 #include "utils/syscache.h"
 
 #include "sql/protect.h"
-#include "sql/tables.h"
 #include "worker/client.h"
+#include "worker/store_tables.h"
 
 /* The relation that keeps a table's long values; InvalidOid: there is none. */
 static Oid toast_of(Oid table)

@@ -25,9 +25,9 @@
 #include "utils/rel.h"
 
 #include "sql/protect.h"
-#include "sql/tables.h"
 #include "worker/client.h"
 #include "worker/settings.h"
+#include "worker/store_tables.h"
 
 static Oid relation_named(const RangeVar *name)
 {
@@ -190,7 +190,7 @@ static void check_truncate(const TruncateStmt *truncate)
 /* Whether apply has written here: then the rows follow from a log, known to this server or not. */
 static bool store_has_state(void)
 {
-	Relation table = open_table("state");
+	Relation table = store_open_table("state");
 	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
 	bool found = HeapTupleIsValid(systable_getnext(scan));
 

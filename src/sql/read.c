@@ -22,7 +22,7 @@
 
 #include "sql/arguments.h"
 #include "sql/key_value.h"
-#include "sql/tables.h"
+#include "worker/store_tables.h"
 
 PG_FUNCTION_INFO_V1(paxos_get);
 PG_FUNCTION_INFO_V1(paxos_get_row);
@@ -43,7 +43,7 @@ static void set_key_equal(ScanKey scan_key, AttrNumber column, TextArgument text
 static bool find_row(TextArgument partition, TextArgument key, const AttrNumber *columns, int n_columns,
 					 Datum *values, bool *nulls)
 {
-	Relation table = open_table("kv");
+	Relation table = store_open_table("kv");
 	TupleDesc descriptor = RelationGetDescr(table);
 	ScanKeyData scan_keys[2];
 	SysScanDesc scan;

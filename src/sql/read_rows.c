@@ -16,7 +16,7 @@
 
 #include "sql/key_value.h"
 #include "sql/row_scan.h"
-#include "sql/tables.h"
+#include "worker/store_tables.h"
 
 PG_FUNCTION_INFO_V1(paxos_get_many);
 PG_FUNCTION_INFO_V1(paxos_range);

@@ -11,7 +11,7 @@
 
 #include "sql/key_value.h"
 #include "sql/row_scan.h"
-#include "sql/tables.h"
+#include "worker/store_tables.h"
 
 static void open_scan(RowScan *scan)
 {
@@ -32,7 +32,7 @@ RowScan *row_scan_begin(FunctionCallInfo fcinfo, RowQueryReader read_query)
 	read_query(fcinfo, &scan->query);
 	check_database();
 	(void) client_wait_for_read(scan->query.level);
-	scan->table = open_table("kv");
+	scan->table = store_open_table("kv");
 	scan->index = index_open(RelationGetReplicaIndex(scan->table), AccessShareLock);
 	scan->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	open_scan(scan);

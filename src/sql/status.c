@@ -18,7 +18,7 @@
 #include "pg_compat.h"
 #include "sql/arguments.h"
 #include "sql/show.h"
-#include "sql/tables.h"
+#include "worker/store_tables.h"
 
 PG_FUNCTION_INFO_V1(paxos_status_sql);
 PG_FUNCTION_INFO_V1(paxoskv_read_nodes);
@@ -37,7 +37,7 @@ typedef struct AppliedState
 /* False until apply has written its first row. */
 static bool read_applied_state(AppliedState *state)
 {
-	Relation table = open_table("state");
+	Relation table = store_open_table("state");
 	TupleDesc descriptor = RelationGetDescr(table);
 	SysScanDesc scan;
 	HeapTuple tuple;

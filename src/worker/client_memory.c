@@ -10,15 +10,14 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "worker/client_memory.h"
+#include "worker/store_tables.h"
 #include "worker/store_values.h"
 
 #define CLOSED_LAST_NUMBER 3
@@ -33,15 +32,9 @@ typedef struct Lookup
 
 static Lookup look_up(const char *name, ScanKey keys, int n)
 {
-	Oid schema = LookupExplicitNamespace("paxoskv", true);
-	Oid relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 	Lookup lookup;
 
-	if (!OidIsValid(relation))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("table \"paxoskv.%s\" does not exist in this database", name),
-						errhint("Create it with CREATE EXTENSION paxoskv.")));
-	lookup.table = table_open(relation, AccessShareLock);
+	lookup.table = store_open_table(name);
 	lookup.scan = systable_beginscan(lookup.table, RelationGetReplicaIndex(lookup.table), true,
 									 GetActiveSnapshot(), n, keys);
 	lookup.tuple = systable_getnext(lookup.scan);

@@ -1,5 +1,5 @@
 /*
- * tables.c - opens the extension's tables.
+ * store_tables.c - opens the extension's tables for reading.
  */
 #include "postgres.h"
 
@@ -8,9 +8,9 @@
 #include "catalog/pg_class.h"
 #include "utils/lsyscache.h"
 
-#include "sql/tables.h"
+#include "worker/store_tables.h"
 
-Relation open_table(const char *name)
+Relation store_open_table(const char *name)
 {
 	Oid schema = get_namespace_oid(PAXOSKV_SCHEMA, true);
 	Oid table = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;

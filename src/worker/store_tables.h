@@ -1,8 +1,8 @@
 /*
- * tables.h - the extension's own tables, as the install script makes them.
+ * store_tables.h - the extension's own tables, as the install script makes them.
  */
-#ifndef PAXOSKV_SQL_TABLES_H
-#define PAXOSKV_SQL_TABLES_H
+#ifndef PAXOSKV_STORE_TABLES_H
+#define PAXOSKV_STORE_TABLES_H
 
 #include "postgres.h"
 
@@ -16,6 +16,6 @@
 #define PAXOSKV_SCHEMA "paxoskv"
 
 /* Opens paxoskv.<name> for reading; 55000 where the extension is not created as it should be. */
-extern Relation open_table(const char *name);
+extern Relation store_open_table(const char *name);
 
-#endif /* PAXOSKV_SQL_TABLES_H */
+#endif /* PAXOSKV_STORE_TABLES_H */
