@@ -31,26 +31,26 @@ static struct operation put_of(FunctionCallInfo fcinfo, int value_position, Text
 	return operation;
 }
 
-Datum paxos_insert(PG_FUNCTION_ARGS)
+/* A put whose condition has no operand. */
+static bool put_if(FunctionCallInfo fcinfo, const char *function, enum operation_precondition precondition)
 {
 	TextArgument request_id;
 	struct operation operation;
 
-	check_may_write("paxos_insert()");
+	check_may_write(function);
 	operation = put_of(fcinfo, 1, &request_id);
-	operation.precondition = PRECONDITION_ABSENT;
-	PG_RETURN_BOOL(submit_operations(&operation, 1, request_id).succeeded);
+	operation.precondition = (uint8) precondition;
+	return submit_operations(&operation, 1, request_id).succeeded;
+}
+
+Datum paxos_insert(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(put_if(fcinfo, "paxos_insert()", PRECONDITION_ABSENT));
 }
 
 Datum paxos_update(PG_FUNCTION_ARGS)
 {
-	TextArgument request_id;
-	struct operation operation;
-
-	check_may_write("paxos_update()");
-	operation = put_of(fcinfo, 1, &request_id);
-	operation.precondition = PRECONDITION_EXISTS;
-	PG_RETURN_BOOL(submit_operations(&operation, 1, request_id).succeeded);
+	PG_RETURN_BOOL(put_if(fcinfo, "paxos_update()", PRECONDITION_EXISTS));
 }
 
 /* Expected NULL: the key is absent. */
