@@ -16,7 +16,15 @@ DROP SCHEMA paxoskv;
 CREATE EXTENSION paxoskv;
 
 -- a cluster of one forms at its first write; until then the extension can go as it came
-SELECT role IN ('starting', 'unformed') AS unformed, epoch FROM paxos_status();
+DO $$
+BEGIN
+	FOR i IN 1 .. 600 LOOP
+		EXIT WHEN (SELECT role <> 'starting' FROM paxos_status());
+		PERFORM pg_sleep(0.05);
+	END LOOP;
+END
+$$;
+SELECT role, epoch FROM paxos_status();
 DROP EXTENSION paxoskv;
 SELECT count(*) FROM pg_namespace WHERE nspname = 'paxoskv';
 CREATE EXTENSION paxoskv;
