@@ -2,27 +2,9 @@
 \set VERBOSITY terse
 SELECT paxos_clear_all('paxoskv') >= 0 AS cleared;
 SELECT paxos_put('safe', 'value') > 0 AS put;
-CREATE ROLE regress_paxoskv_owner;
-GRANT USAGE, CREATE ON SCHEMA paxoskv, public TO regress_paxoskv_owner;
-ALTER TABLE paxoskv.kv OWNER TO regress_paxoskv_owner;
-ALTER TABLE paxoskv.state OWNER TO regress_paxoskv_owner;
-ALTER VIEW paxoskv.data OWNER TO regress_paxoskv_owner;
--- what came of a statement; of errors that are not ours only the SQLSTATE, as their words differ between versions
-CREATE FUNCTION pg_temp.tried(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-	EXECUTE format('SET LOCAL ROLE %I', role);
-	EXECUTE statement;
-	RESET ROLE;
-	RETURN 'done';
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || CASE WHEN SQLERRM LIKE 'cannot %' THEN ' ' || SQLERRM ELSE '' END;
-END
-$$;
-CREATE FUNCTION pg_temp.everything() RETURNS text LANGUAGE sql AS $$
-	SELECT md5(string_agg(kv::text, ',' ORDER BY partition, key))
-		|| (SELECT row(relname, relowner, relrowsecurity, relhasrules, relhastriggers, relnatts, relreplident)::text FROM pg_class WHERE oid = 'paxoskv.kv'::regclass)
-	FROM paxoskv.kv
-$$;
+\getenv directory PG_ABS_SRCDIR
+\set common :directory '/sql/protect.psql'
+\i :common
 SELECT pg_temp.everything() AS before \gset
 
 -- each by itself

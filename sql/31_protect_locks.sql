@@ -1,27 +1,9 @@
 -- Locks: the apply worker must never wait for a transaction that may wait for it.
 \set VERBOSITY terse
 SELECT paxos_put('safe', 'value') > 0 AS put;
-CREATE ROLE regress_paxoskv_owner;
-GRANT USAGE, CREATE ON SCHEMA paxoskv, public TO regress_paxoskv_owner;
-ALTER TABLE paxoskv.kv OWNER TO regress_paxoskv_owner;
-ALTER TABLE paxoskv.state OWNER TO regress_paxoskv_owner;
-ALTER VIEW paxoskv.data OWNER TO regress_paxoskv_owner;
--- what came of a statement; of errors that are not ours only the SQLSTATE, as their words differ between versions
-CREATE FUNCTION pg_temp.tried(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-	EXECUTE format('SET LOCAL ROLE %I', role);
-	EXECUTE statement;
-	RESET ROLE;
-	RETURN 'done';
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || CASE WHEN SQLERRM LIKE 'cannot %' THEN ' ' || SQLERRM ELSE '' END;
-END
-$$;
-CREATE FUNCTION pg_temp.everything() RETURNS text LANGUAGE sql AS $$
-	SELECT md5(string_agg(kv::text, ',' ORDER BY partition, key))
-		|| (SELECT row(relname, relowner, relrowsecurity, relhasrules, relhastriggers, relnatts, relreplident)::text FROM pg_class WHERE oid = 'paxoskv.kv'::regclass)
-	FROM paxoskv.kv
-$$;
+\getenv directory PG_ABS_SRCDIR
+\set common :directory '/sql/protect.psql'
+\i :common
 CREATE VIEW over AS SELECT 1 AS one WHERE EXISTS (SELECT FROM paxoskv.data);
 CREATE VIEW over_with AS WITH inner_rows AS (SELECT * FROM paxoskv.kv) SELECT count(*) FROM inner_rows;
 CREATE VIEW locking AS SELECT * FROM paxoskv.kv FOR UPDATE;
