@@ -593,6 +593,7 @@ static void on_synced(struct world *w, struct node *n, uint64_t id)
 {
 	before_input(w, n);
 	TRACE(&w->trace, "n%u durable through write %u", n->id, id);
+	oracle_told(w, n, id);
 	paxos_durable(n->core, id);
 	node_pump(w, n);
 }

@@ -45,6 +45,7 @@ static void free_witness(struct witness *witness)
 {
 	forget_pending(witness);
 	free(witness->pending);
+	free(witness->untold);
 	image_free(&witness->taken);
 	image_free(&witness->durable);
 }
@@ -54,6 +55,11 @@ static void copy_witness(struct witness *to, const struct witness *from)
 	memset(to, 0, sizeof(*to));
 	image_copy(&to->taken, &from->taken);
 	image_copy(&to->durable, &from->durable);
+	to->told = from->told;
+	to->n_untold = to->untold_capacity = from->n_untold;
+	to->untold = calloc(from->n_untold + 1, sizeof(*to->untold));
+	if (from->n_untold > 0)
+		memcpy(to->untold, from->untold, from->n_untold * sizeof(*to->untold));
 	to->n_pending = to->pending_capacity = from->n_pending;
 	to->pending = calloc(from->n_pending + 1, sizeof(*to->pending));
 	for (uint32_t i = 0; i < from->n_pending; i++)
@@ -403,9 +409,20 @@ void oracle_written(struct world *w, struct node *n, const struct paxos_write *w
 			oracle_put(w, oracle_ballot(w, write->ballot), write->first_slot + i, pending.ids[i], n);
 }
 
+static void add_untold(struct witness *witness, uint64_t id)
+{
+	if (witness->n_untold == witness->untold_capacity)
+	{
+		witness->untold_capacity = witness->untold_capacity == 0 ? 16 : witness->untold_capacity * 2;
+		witness->untold = realloc(witness->untold, witness->untold_capacity * sizeof(*witness->untold));
+	}
+	witness->untold[witness->n_untold++] = image_told(&witness->durable, id);
+}
+
 void oracle_durable(struct world *w, struct node *n, uint64_t id)
 {
 	struct witness *witness = &w->oracle->witnesses[n->id];
+	uint64_t last = 0;
 	uint32_t done = 0;
 
 	while (done < witness->n_pending && witness->pending[done].id <= id)
@@ -417,42 +434,52 @@ void oracle_durable(struct world *w, struct node *n, uint64_t id)
 		oracle_count(w, n);
 		if (witness->pending[done].type == PAXOS_WRITE_INSTALL)
 			adopted_check_copies(w, n, witness->pending[done].base + 1);
+		last = witness->pending[done].id;
 		free(witness->pending[done++].ids);
 	}
+	if (done == 0)
+		return;
+	add_untold(witness, last);
 	witness->n_pending -= done;
-	if (done > 0)
-		memmove(witness->pending, witness->pending + done, witness->n_pending * sizeof(*witness->pending));
+	memmove(witness->pending, witness->pending + done, witness->n_pending * sizeof(*witness->pending));
+}
+
+void oracle_told(struct world *w, const struct node *n, uint64_t id)
+{
+	struct witness *witness = &w->oracle->witnesses[n->id];
+	uint32_t told = 0;
+
+	while (told < witness->n_untold && witness->untold[told].id <= id)
+		witness->told = witness->untold[told++];
+	if (told == 0)
+		return;
+	witness->n_untold -= told;
+	memmove(witness->untold, witness->untold + told, witness->n_untold * sizeof(*witness->untold));
 }
 
 /* ---------------------------------------------------------------- messages: S3, S4, S7, S15 */
 
+/*
+ * A Promise tells the durable log as far as the core has heard of it, neither more (S4) nor less (P2: what it would get
+ * now).  And nothing was taken before the promise that is not in it (B3): what may be missing was taken at that very
+ * ballot, from the leader whom it is for.
+ */
 static void check_promise(struct world *w, const struct node *n, const struct paxos_message *m)
 {
 	const struct image *durable = &w->oracle->witnesses[n->id].durable;
 	const struct image *taken = &w->oracle->witnesses[n->id].taken;
+	const struct told *told = &w->oracle->witnesses[n->id].told;
 
 	if (paxos_ballot_compare(durable->promise, m->ballot) < 0)
 		world_fail(w, "S4", "n%u sends a Promise that is not durable", n->id);
 	if (paxos_ballot_compare(taken->promise, m->ballot) > 0)
 		world_fail(w, "B3", "n%u sends a Promise below what it has promised", n->id);
-	/*
-	 * All that was taken before is in it, and durable.  Where its log is the ballot's already, by a Sync or Accepts
-	 * whose sync it has not heard of yet, it may tell what was before: that leader has all of it, and what it may
-	 * still learn is only where a Sync begins (Y2), of which nothing is installed again (Y3).
-	 */
-	if (paxos_ballot_compare(durable->accepted, m->ballot) == 0)
-	{
-		if (paxos_ballot_compare(m->accepted, m->ballot) == 0 && m->end > durable->end)
-			world_fail(w, "S4", "n%u promises through %u; durable is %u", n->id, (unsigned) m->end,
-					   (unsigned) durable->end);
-		return;
-	}
-	if (m->damage.damaged != durable->damaged)
+	if (m->damage.damaged != told->damaged)
 		world_fail(w, "D7", "n%u says in a Promise that it is damaged: %u", n->id, m->damage.damaged);
-	if (paxos_ballot_compare(m->accepted, durable->accepted) != 0 || m->end != durable->end)
+	if (paxos_ballot_compare(m->accepted, told->accepted) != 0 || m->end != told->end)
 		world_fail(w, "S4", "n%u promises with accepted ballot %u.%u through %u; durable is %u.%u through %u",
 				   n->id, (unsigned) m->accepted.round, m->accepted.node_id, (unsigned) m->end,
-				   (unsigned) durable->accepted.round, durable->accepted.node_id, (unsigned) durable->end);
+				   (unsigned) told->accepted.round, told->accepted.node_id, (unsigned) told->end);
 	if (paxos_ballot_compare(m->accepted, taken->accepted) != 0 ||
 		(m->end != taken->end && paxos_ballot_compare(m->accepted, m->ballot) != 0))
 		world_fail(w, "B3", "n%u promises with log end %u and has taken through %u", n->id, (unsigned) m->end,

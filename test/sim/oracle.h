@@ -72,10 +72,23 @@ struct pending
 	uint32_t *ids;
 };
 
+/* What of a durable log a Promise tells, as it was after the write of that id. */
+struct told
+{
+	uint64_t id;
+	struct paxos_ballot accepted;
+	uint64_t end;
+	bool damaged;
+};
+
 struct witness
 {
 	struct image taken;
 	struct image durable;
+	struct told told;    /* as far as the core has heard of it */
+	struct told *untold; /* synced since, in order */
+	uint32_t n_untold;
+	uint32_t untold_capacity;
 	struct pending *pending;
 	uint32_t n_pending;
 	uint32_t pending_capacity;
@@ -124,6 +137,8 @@ void slots_set(struct slots *slots, uint64_t slot, uint32_t id);
 void slots_copy(struct slots *to, const struct slots *from, uint64_t end);
 void image_copy(struct image *to, const struct image *from);
 void image_free(struct image *image);
+/* What a core would tell of that log that has heard of all its writes, through "id". */
+struct told image_told(const struct image *image, uint64_t id);
 /* Applies one write as the log means it; "take" of an APPEND's entries.  The name of what can't be, or NULL. */
 const char *image_apply(struct image *image, const struct pending *write, uint32_t take);
 uint32_t oracle_name(struct oracle *o, const struct paxos_entry *entry);

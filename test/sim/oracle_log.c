@@ -60,6 +60,11 @@ void image_free(struct image *image)
 	free(image->stage.ids);
 }
 
+struct told image_told(const struct image *image, uint64_t id)
+{
+	return (struct told){id, image->accepted, image->end, image->damaged};
+}
+
 static const char *apply_append(struct image *image, const struct pending *write, uint32_t take)
 {
 	if (image->damaged)

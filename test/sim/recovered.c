@@ -133,6 +133,8 @@ static void adopt(struct world *w, struct node *n, struct slots *found)
 	witness->durable.stage.end = 0;
 	slots_copy(&witness->durable.log, found, state->end);
 	image_copy(&witness->taken, &witness->durable);
+	witness->told = image_told(&witness->durable, 0);
+	witness->n_untold = 0;
 	if (!state->damage.damaged)
 		w->rotten &= ~(1u << n->id);
 	oracle_count(w, n);

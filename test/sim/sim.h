@@ -747,6 +747,8 @@ struct oracle *oracle_new(struct world *w);
 void oracle_free(struct oracle *o);
 void oracle_written(struct world *w, struct node *n, const struct paxos_write *write);
 void oracle_durable(struct world *w, struct node *n, uint64_t id);
+/* The core is about to hear that writes through id are durable. */
+void oracle_told(struct world *w, const struct node *n, uint64_t id);
 void oracle_recovered(struct world *w, struct node *n);
 void oracle_forgiven(struct world *w, struct node *n);
 void oracle_message(struct world *w, struct node *n, const struct paxos_message *message);
