@@ -392,6 +392,18 @@ bool transport_send_formation(struct transport *t, const struct formation_messag
 	return count_send(p, transport_queue_encoded(p->open, 0, NULL, 0));
 }
 
+bool transport_send_state(struct transport *t, const struct state_message *message)
+{
+	struct peer *p = peer_find(t, message->to);
+
+	if (p == NULL)
+		return false;
+	if (!peer_is_member(p, t) || transport_chance(t, t->options.faults.drop_rate) ||
+		!wire_encode_state(message, &t->self.cluster_id, &t->encoded))
+		return count_send(p, false);
+	return count_send(p, transport_queue_encoded(p->open, 0, NULL, 0));
+}
+
 void transport_flush(struct transport *t)
 {
 	for (struct connection *c = t->connections; c != NULL; c = c->next)
@@ -412,8 +424,11 @@ static bool message_belongs(struct connection *c, const struct wire_decoded *d)
 	if (d->kind == WIRE_FORMATION)
 		return d->formation.from == c->peer->node_id && d->formation.to == t->options.node_id &&
 			   wire_id_equal(&d->formation.store_id, &c->handshake.hello.store_id);
-	return d->message.from == c->peer->node_id && d->message.to == t->options.node_id &&
-		   peer_is_member(c->peer, t) && wire_id_equal(&d->cluster_id, &t->self.cluster_id);
+	if (!peer_is_member(c->peer, t) || !wire_id_equal(&d->cluster_id, &t->self.cluster_id))
+		return false;
+	if (d->kind == WIRE_STATE)
+		return d->state.from == c->peer->node_id && d->state.to == t->options.node_id;
+	return d->message.from == c->peer->node_id && d->message.to == t->options.node_id;
 }
 
 /* The fault: this acceptor seems to have failed. */
@@ -425,6 +440,20 @@ static bool acceptor_fails(struct transport *t, const struct wire_decoded *d)
 		(type != PAXOS_PREPARE && type != PAXOS_PULL && type != PAXOS_SYNC && type != PAXOS_ACCEPT))
 		return false;
 	return transport_chance(t, t->options.faults.fail_rate);
+}
+
+/* False: the host says that the message is impossible. */
+static bool deliver(struct transport *t, const struct wire_decoded *d)
+{
+	const struct transport_callbacks *callbacks = t->callbacks;
+
+	if (d->kind == WIRE_FORMATION)
+		return callbacks->on_formation(callbacks->context, &d->formation);
+	if (d->kind == WIRE_MESSAGE)
+		return callbacks->on_message(callbacks->context, &d->message);
+	if (callbacks->on_state != NULL)
+		callbacks->on_state(callbacks->context, &d->state);
+	return true;
 }
 
 void transport_dispatch(struct connection *c, const uint8_t *bytes, uint64_t length)
@@ -455,10 +484,7 @@ void transport_dispatch(struct connection *c, const uint8_t *bytes, uint64_t len
 	if (acceptor_fails(t, d))
 		return;
 	t->in_callback = true;
-	if (d->kind == WIRE_FORMATION)
-		good = t->callbacks->on_formation(t->callbacks->context, &d->formation);
-	else
-		good = t->callbacks->on_message(t->callbacks->context, &d->message);
+	good = deliver(t, d);
 	t->in_callback = false;
 	if (good)
 		return;

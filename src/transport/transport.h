@@ -2,13 +2,13 @@
  * transport.h - messages between nodes: the one public header of src/transport/.
  *
  * A transport owns the sockets of one node: it listens, dials, shakes hands, and carries struct
- * paxos_message and struct formation_message to and from its peers.  docs/wire.md describes the bytes.  It
+ * paxos_message, struct formation_message and struct state_message to and from its peers.  docs/wire.md describes the bytes.  It
  * never blocks: its host waits for transport_fd() to be readable (or for transport_next_deadline()) and
  * calls transport_poll(), which does what can be done now.
  *
  * Messages may be lost (a full queue, a broken connection, drop_rate) but are never changed, doubled or
  * given to a node that did not prove that it belongs.  Two lanes: control (heartbeats, promises, answers,
- * formation) and bulk (Accept, Sync, Chunk, Forward).  Each is in order; control overtakes bulk, between
+ * formation, state) and bulk (Accept, Sync, Chunk, Forward).  Each is in order; control overtakes bulk, between
  * two frames of one large message too.
  *
  * A pair of nodes has one connection, for both directions.  The node with the higher id dials; the other
@@ -23,6 +23,7 @@
 
 #include "paxos/formation.h"
 #include "paxos/paxos.h"
+#include "transport/state_message.h"
 
 /* Nodes that a transport speaks with, at most. */
 #define TRANSPORT_MAX_PEERS PAXOS_MAX_MEMBERS
@@ -50,7 +51,7 @@ struct transport_peer
 /* For tests and demonstrations (paxoskv.drop_rate, delay, fail_rate).  All zero: none. */
 struct transport_faults
 {
-	double drop_rate; /* 0 .. 1: outgoing paxos messages that vanish */
+	double drop_rate; /* 0 .. 1: outgoing paxos and state messages that vanish */
 	double
 		fail_rate; /* 0 .. 1: incoming Prepare, Pull, Sync and Accept ignored, as if the acceptor had failed */
 	uint32_t delay_ms; /* every outgoing message leaves so much later, in order */
@@ -77,6 +78,9 @@ struct transport_callbacks
 	 */
 	void (*on_connected)(void *context, uint32_t node_id);
 	void (*on_disconnected)(void *context, uint32_t node_id, bool reset);
+
+	/* A state message, from a member.  NULL: not wanted. */
+	void (*on_state)(void *context, const struct state_message *message);
 };
 
 struct transport_options
@@ -195,6 +199,9 @@ bool transport_send(struct transport *t, const struct paxos_message *message);
 
 /* The same for formation messages, which go to outsiders too. */
 bool transport_send_formation(struct transport *t, const struct formation_message *message);
+
+/* The same for state messages. */
+bool transport_send_state(struct transport *t, const struct state_message *message);
 
 /* Sends what is queued, one writev a peer, as far as the sockets take it; transport_poll() goes on. */
 void transport_flush(struct transport *t);

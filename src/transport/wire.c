@@ -12,6 +12,7 @@
 #include "paxos/bytes.h"
 #include "transport/paxoskv.pb-c.h"
 #include "transport/wire_formation.h"
+#include "transport/wire_state.h"
 
 bool wire_id_is_zero(const struct paxos_id *id)
 {
@@ -250,7 +251,7 @@ enum wire_result wire_decode(const uint8_t *bytes, uint64_t length, struct wire_
 
 	if (length < WIRE_FIXED_BYTES)
 		return WIRE_MALFORMED;
-	if (bytes[0] != WIRE_MESSAGE && bytes[0] != WIRE_FORMATION)
+	if (bytes[0] < WIRE_MESSAGE || bytes[0] > WIRE_STATE)
 		return WIRE_UNKNOWN;
 	n_entries = get_u16(bytes + 2);
 	packed = get_u32(bytes + 4);
@@ -259,12 +260,12 @@ enum wire_result wire_decode(const uint8_t *bytes, uint64_t length, struct wire_
 		return WIRE_MALFORMED;
 	d->kind = (enum wire_kind) bytes[0];
 	tail = bytes + WIRE_FIXED_BYTES + packed;
+	if (d->kind != WIRE_MESSAGE && (n_entries != 0 || packed != length - WIRE_FIXED_BYTES))
+		return WIRE_MALFORMED;
 	if (d->kind == WIRE_FORMATION)
-	{
-		if (n_entries != 0 || packed != length - WIRE_FIXED_BYTES)
-			return WIRE_MALFORMED;
 		return wire_decode_formation(bytes + WIRE_FIXED_BYTES, packed, d);
-	}
+	if (d->kind == WIRE_STATE)
+		return wire_decode_state(bytes + WIRE_FIXED_BYTES, packed, d);
 	result = get_head(d, bytes + WIRE_FIXED_BYTES, packed);
 	if (result != WIRE_OK)
 		return result;

@@ -1,5 +1,5 @@
 /*
- * wire.h - the core's and formation's messages as bytes, and back (docs/wire.md).
+ * wire.h - the messages of the core, of formation and of state comparison as bytes, and back (docs/wire.md).
  *
  * A message is a fixed head of 8 bytes, a protobuf part, and the entries as raw bytes, which are neither
  * copied nor looked into here.  Pure; decoding uses only the memory that it is given, whatever it reads.
@@ -9,6 +9,7 @@
 
 #include "paxos/formation.h"
 #include "paxos/paxos.h"
+#include "transport/state_message.h"
 
 #define WIRE_FIXED_BYTES 8
 /* The largest protobuf part that is made or taken. */
@@ -20,7 +21,8 @@
 enum wire_kind
 {
 	WIRE_MESSAGE = 1,
-	WIRE_FORMATION = 2
+	WIRE_FORMATION = 2,
+	WIRE_STATE = 3
 };
 
 enum wire_result
@@ -42,9 +44,10 @@ struct wire_encoded
 struct wire_decoded
 {
 	enum wire_kind kind;
-	struct paxos_id cluster_id; /* WIRE_MESSAGE */
+	struct paxos_id cluster_id; /* WIRE_MESSAGE, WIRE_STATE */
 	struct paxos_message message;
 	struct formation_message formation;
+	struct state_message state;
 	struct paxos_entry entries[PAXOS_MAX_BATCH];
 	_Alignas(16) uint8_t arena[WIRE_ARENA_BYTES];
 };
@@ -59,6 +62,8 @@ bool wire_id_equal(const struct paxos_id *a, const struct paxos_id *b);
 bool wire_encode_message(const struct paxos_message *message, const struct paxos_id *cluster_id,
 						 struct wire_encoded *out);
 bool wire_encode_formation(const struct formation_message *message, struct wire_encoded *out);
+bool wire_encode_state(const struct state_message *message, const struct paxos_id *cluster_id,
+					   struct wire_encoded *out);
 
 /* Decodes a whole message; d->message.entries point into bytes. */
 enum wire_result wire_decode(const uint8_t *bytes, uint64_t length, struct wire_decoded *d);

@@ -52,6 +52,8 @@ static uint8_t *encode_again(uint64_t *length)
 
 	if (first.kind == WIRE_FORMATION)
 		MUST(wire_encode_formation(&first.formation, &encoded));
+	else if (first.kind == WIRE_STATE)
+		MUST(wire_encode_state(&first.state, &first.cluster_id, &encoded));
 	else
 		MUST(wire_encode_message(&first.message, &first.cluster_id, &encoded));
 	bytes = malloc(encoded.length);
@@ -81,6 +83,8 @@ static void take_message(const uint8_t *bytes, uint64_t length)
 	MUST(wire_decode(again, again_length, &second) == WIRE_OK && second.kind == first.kind);
 	if (first.kind == WIRE_FORMATION)
 		MUST(memcmp(&first.formation, &second.formation, sizeof(first.formation)) == 0);
+	else if (first.kind == WIRE_STATE)
+		MUST(memcmp(&first.state, &second.state, sizeof(first.state)) == 0);
 	else
 	{
 		second.message.entries = first.message.entries;

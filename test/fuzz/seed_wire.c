@@ -1,6 +1,6 @@
 /*
- * seed_wire.c - writes the inputs that fuzz_wire begins with: every message of the core and of formation, valid, and
- * frames around them.  A fuzzer can't guess a protobuf head.
+ * seed_wire.c - writes the inputs that fuzz_wire begins with: every message of the core, of formation and of state
+ * comparison, valid, and frames around them.  A fuzzer can't guess a protobuf head.
  *
  *	 seed_wire DIRECTORY
  */
@@ -140,10 +140,24 @@ static void write_formation(const char *directory)
 	}
 }
 
+static void write_state(const char *directory)
+{
+	struct paxos_id cluster = {{0xab, 0xcd}};
+	struct state_message m = {.from = 1, .to = 2, .epoch = 1, .asked = 3, .asked_slot = 4, .answered = 5};
+
+	for (uint64_t slot = 62; slot <= 65; slot++)
+		state_points_add(&m.points, (struct state_point){slot, slot * 2, {slot * 3, slot * 4}});
+	m.recount.kept = m.points.points[0];
+	m.recount.found = m.points.points[1];
+	MUST(wire_encode_state(&m, &cluster, &encoded));
+	write_encoded(directory, "state", &encoded, NULL, 0);
+}
+
 int main(int argc, char **argv)
 {
 	MUST(argc == 2);
 	write_messages(argv[1]);
 	write_formation(argv[1]);
+	write_state(argv[1]);
 	return 0;
 }

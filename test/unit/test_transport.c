@@ -30,6 +30,7 @@ struct host
 	unsigned by_type[PAXOS_MESSAGE_TYPES];
 	unsigned heartbeats_before_accept;
 	unsigned formations;
+	unsigned states;
 	unsigned connects;
 	unsigned disconnects;
 	unsigned resets;
@@ -99,6 +100,11 @@ static bool on_formation(void *context, const struct formation_message *m)
 	if (h->forms)
 		transport_set_members(h->t, &config);
 	return true;
+}
+
+static void on_state(void *context, const struct state_message *m)
+{
+	((struct host *) context)->states += m->asked == 7;
 }
 
 static void on_connected(void *context, uint32_t node_id)
@@ -180,7 +186,8 @@ static void start(int slot, const struct transport_options *options)
 
 	memset(h, 0, sizeof(*h));
 	h->in_order = h->answer = true;
-	h->callbacks = (struct transport_callbacks){h, on_message, on_formation, on_connected, on_disconnected};
+	h->callbacks =
+		(struct transport_callbacks){h, on_message, on_formation, on_connected, on_disconnected, on_state};
 	h->t = transport_create(options, error);
 	if (h->t == NULL)
 		printf("# %s\n", error);
@@ -327,6 +334,7 @@ static struct transport_peer_status status_of(int slot, uint32_t node_id)
 static void three_nodes_speak(void)
 {
 	static const uint8_t bytes[100] = {1, 2, 3};
+	struct state_message state = {.from = 3, .to = 2, .asked = 7};
 	uint64_t began = now_ms();
 
 	form(3, "pear");
@@ -347,6 +355,11 @@ static void three_nodes_speak(void)
 	}
 	ok(UNTIL(hosts[1].by_type[PAXOS_ACCEPT] == 5000) && hosts[1].in_order, "5,000 arrive in order");
 	ok(!send_accept(1, 4, 1, bytes, 100), "a message to a stranger isn't sent");
+	ok(transport_send_state(hosts[2].t, &state) && UNTIL(hosts[1].states == 1), "a state message arrives");
+	state.from = 1;
+	ok(transport_send_state(hosts[2].t, &state) && UNTIL(status_of(1, 3).messages_refused == 1) &&
+		   hosts[1].states == 1,
+	   "one in another's name is refused");
 	stop(2);
 	ok(UNTIL(hosts[0].resets == 1 && hosts[1].resets == 1), "the others learn at once that a node died");
 	stop_all();
@@ -461,6 +474,7 @@ static void outsiders(void)
 	struct paxos_config config;
 	struct paxos_message m = message_to(1, 2, PAXOS_HEARTBEAT);
 	struct formation_message f = {.type = FORMATION_HELLO, .from = 1, .to = 2};
+	struct state_message state = {.from = 2, .to = 1, .asked = 7};
 	struct transport_options b;
 
 	form(2, NULL);
@@ -489,6 +503,8 @@ static void outsiders(void)
 	transport_send(hosts[1].t, &m);
 	ok(UNTIL(status_of(0, 2).messages_refused == 1) && hosts[0].messages == 0,
 	   "its other messages are refused");
+	transport_send_state(hosts[1].t, &state);
+	ok(UNTIL(status_of(0, 2).messages_refused == 2) && hosts[0].states == 0, "those of its state too");
 	/* The member comes back while the outsider is connected: it takes its place. */
 	b.store_id = store_of(2);
 	b.run = 2;

@@ -279,6 +279,96 @@ static void bad_formation(void)
 	ok(wire_decode(bytes, WIRE_FIXED_BYTES + packed, &decoded) == WIRE_MALFORMED, "an id too short");
 }
 
+static struct state_message full_state(void)
+{
+	struct state_message m;
+
+	memset(&m, 0, sizeof(m));
+	m.from = 1, m.to = 2, m.epoch = 3, m.diverged = true;
+	m.asked = UINT64_MAX, m.asked_slot = 4, m.answered = UINT64_MAX - 1;
+	for (uint64_t i = 0; i < STATE_POINTS_MAX; i++)
+		m.points.points[i] = (struct state_point){UINT64_MAX - i, UINT64_MAX - 2 * i, {~i, i}};
+	m.recount.kept = (struct state_point){5, 6, {7, 8}};
+	m.recount.found = (struct state_point){5, 9, {10, 11}};
+	m.recount.differs = true;
+	return m;
+}
+
+static void state(void)
+{
+	struct paxos_id cluster = {{1, 2, 3}};
+	struct paxos_id none = {{0}};
+	static struct state_message m;
+	uint8_t *bytes;
+	unsigned taken = 0;
+
+	m = full_state();
+	ok(wire_encode_state(&m, &cluster, &encoded), "the largest state message is encoded");
+	bytes = flatten(NULL, 0);
+	ok(wire_decode(bytes, encoded.length, &decoded) == WIRE_OK && decoded.kind == WIRE_STATE &&
+		   wire_id_equal(&decoded.cluster_id, &cluster),
+	   "and decoded, its cluster too");
+	ok(memcmp(&m, &decoded.state, sizeof(m)) == 0, "as it was");
+	for (uint64_t length = 0; length < encoded.length; length++)
+		taken += wire_decode(bytes, length, &decoded) == WIRE_OK;
+	is_u64(taken, 0, "cut off anywhere it is refused");
+	free(bytes);
+	memset(&m, 0, sizeof(m));
+	ok(wire_encode_state(&m, &none, &encoded), "one that says nothing is encoded");
+	bytes = flatten(NULL, 0);
+	ok(wire_decode(bytes, encoded.length, &decoded) == WIRE_OK && memcmp(&m, &decoded.state, sizeof(m)) == 0,
+	   "and decoded");
+	free(bytes);
+}
+
+static bool state_is_malformed(const Paxoskv__State *message)
+{
+	static uint8_t bytes[WIRE_FIXED_BYTES + WIRE_PROTOBUF_MAX] = {WIRE_STATE};
+	size_t packed = paxoskv__state__pack(message, bytes + WIRE_FIXED_BYTES);
+
+	put_u32(bytes + 4, (uint32_t) packed);
+	return wire_decode(bytes, WIRE_FIXED_BYTES + packed, &decoded) == WIRE_MALFORMED;
+}
+
+/* A state message that says what no one may say. */
+static void bad_state(void)
+{
+	Paxoskv__State message = PAXOSKV__STATE__INIT;
+	Paxoskv__StatePoint point = PAXOSKV__STATE_POINT__INIT;
+	Paxoskv__StatePoint *points[STATE_POINTS_MAX + 1];
+	Paxoskv__StateRecount recount = PAXOSKV__STATE_RECOUNT__INIT;
+	uint8_t hash[17] = {0};
+
+	point.slot = 1;
+	point.hash = (ProtobufCBinaryData){16, hash};
+	for (uint32_t i = 0; i <= STATE_POINTS_MAX; i++)
+		points[i] = &point;
+	message.points = points;
+	message.n_points = STATE_POINTS_MAX;
+	ok(!state_is_malformed(&message), "as many points as there may be");
+	message.n_points = STATE_POINTS_MAX + 1;
+	ok(state_is_malformed(&message), "one point too many");
+	message.n_points = 1;
+	point.slot = 0;
+	ok(state_is_malformed(&message), "a point at no slot");
+	point.slot = 1;
+	point.hash.len = 15;
+	ok(state_is_malformed(&message), "a hash too short");
+	point.hash.len = 17;
+	ok(state_is_malformed(&message), "a hash too long");
+	message.n_points = 0;
+	point.hash.len = 16;
+	message.answered = 1;
+	ok(state_is_malformed(&message), "an answer without its counting");
+	message.recount = &recount;
+	recount.kept = &point;
+	ok(state_is_malformed(&message), "a counting that found nothing");
+	recount.found = &point;
+	ok(!state_is_malformed(&message), "a whole answer");
+	message.cluster_id = (ProtobufCBinaryData){15, hash};
+	ok(state_is_malformed(&message), "a cluster's id too short");
+}
+
 int main(void)
 {
 	every_type();
@@ -287,5 +377,7 @@ int main(void)
 	later_versions();
 	formation();
 	bad_formation();
+	state();
+	bad_state();
 	return done();
 }
