@@ -2,6 +2,7 @@
  * apply.h - the apply worker's own files among themselves.
  *
  *	 apply_worker.c	 life: connect, wait for the extension, loop, retry, publish
+ *	 apply_errors.c	 what an error says of another try
  *	 apply_batch.c	 T3: folds a batch of entries in memory, in slot order
  *	 apply_table.c	 the tables' rows, found and written one by one
  *	 apply_memory.c	 request ids, void numbers and closed sessions (O)
@@ -101,6 +102,17 @@ typedef struct ApplyRow
 	int64 written_at_us;
 	struct state_hash hash;
 } ApplyRow;
+
+/* ---- apply_errors.c */
+
+typedef enum ApplyErrorKind
+{
+	APPLY_ERROR_PASSES,   /* trouble of the surroundings, which another try may not meet */
+	APPLY_ERROR_DOUBTFUL, /* it may pass or stay: to be tried again, but not for ever */
+	APPLY_ERROR_STAYS     /* every other try would meet it */
+} ApplyErrorKind;
+
+extern ApplyErrorKind apply_judge_error(int sqlstate);
 
 /* ---- apply_batch.c */
 

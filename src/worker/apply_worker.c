@@ -4,7 +4,7 @@
  *
  * It commits asynchronously (T1): PostgreSQL may lose the last transactions in a crash, never one from the
  * middle, and the log replays them.  Trouble of the surroundings (locks, disk, memory) is waited out; what
- * can't be applied at all stops it at its slot (T4).  Nothing is ever skipped.
+ * can't be applied at all stops it at its slot (T4; apply_errors.c tells them apart).  Nothing is ever skipped.
  */
 #include "postgres.h"
 
@@ -37,6 +37,7 @@
 #include "worker/feed.h"
 #include "worker/settings.h"
 #include "worker/shmem.h"
+#include "worker/store_tables.h"
 #include "worker/workers.h"
 
 #define BATCH_ENTRIES 1024
@@ -46,6 +47,8 @@
 #define MISSING_POLL_MS 250
 /* Trouble that goes on is logged so often. */
 #define REMIND_MS 30000
+/* What may or may not pass is tried so often, about seven seconds, before it stops apply. */
+#define DOUBTFUL_TRIES 8
 
 typedef struct ApplyWorker
 {
@@ -54,6 +57,7 @@ typedef struct ApplyWorker
 	FeedReader feed;
 	MemoryContext batch_context;
 	MemoryContext details_context; /* of the results of one transaction */
+	Oid extension;                 /* whose tables this life has begun with */
 	ApplyEntry entries[BATCH_ENTRIES];
 	ApplyResult results[BATCH_ENTRIES];
 	int n_entries;
@@ -68,8 +72,9 @@ static bool is_apply_worker = false;
 typedef enum BatchOutcome
 {
 	BATCH_DONE,
-	BATCH_RETRY,  /* the surroundings */
-	BATCH_BROKEN, /* its own fault */
+	BATCH_RETRY,    /* the surroundings */
+	BATCH_DOUBTFUL, /* they or itself */
+	BATCH_BROKEN,   /* its own fault */
 } BatchOutcome;
 
 bool am_apply_worker(void)
@@ -236,16 +241,16 @@ static void override_settings(void)
 			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
-static bool extension_exists(void)
+static Oid find_extension(void)
 {
-	bool exists;
+	Oid extension;
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	exists = OidIsValid(get_extension_oid("paxoskv", true));
+	extension = get_extension_oid(PAXOSKV_EXTENSION, true);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	return exists;
+	return extension;
 }
 
 static void wait_for_extension(void)
@@ -264,7 +269,7 @@ static void wait_for_extension(void)
 	}
 	snprintf(detail, sizeof(detail), "Extension paxoskv is not created in database \"%s\".",
 			 paxoskv_database);
-	while (!extension_exists())
+	while (!OidIsValid(apply.extension = find_extension()))
 	{
 		if (!said)
 			report(EXTENSION_MISSING, false, detail);
@@ -288,6 +293,81 @@ static void read_state(void)
 	CommitTransactionCommand();
 	apply.state = state;
 	pg_atomic_write_u64(&paxos_shared->applied_slot, state.applied);
+}
+
+/* In a PG_CATCH block: ends the transaction, and returns its error in the context. */
+static ErrorData *take_error(MemoryContext context)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(context);
+	return error;
+}
+
+/* Whether what goes wrong is to be logged again. */
+static bool is_reminder_due(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (apply.reminded_at != 0 && !TimestampDifferenceExceeds(apply.reminded_at, now, REMIND_MS))
+		return false;
+	apply.reminded_at = now;
+	return true;
+}
+
+static void report_unreadable(const ErrorData *error)
+{
+	char detail[512];
+
+	snprintf(detail, sizeof(detail), "Apply cannot begin: %s.", error->message);
+	report(EXTENSION_MISSING, apply_judge_error(error->sqlerrcode) != APPLY_ERROR_PASSES, detail);
+	if (is_reminder_due())
+		ereport(LOG,
+				(errcode(error->sqlerrcode),
+				 errmsg("paxoskv apply cannot read its tables and tries again: %s", error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 errhint("If the library was updated, run ALTER EXTENSION %s UPDATE.", PAXOSKV_EXTENSION)));
+}
+
+static bool try_to_read_state(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		read_state();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData *error = take_error(context);
+
+		report_unreadable(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return done;
+}
+
+/* Tables that can't be read are waited for, as an extension that is not there: a new life would find the same. */
+static void wait_for_state(void)
+{
+	long pause_ms = RETRY_FIRST_MS;
+
+	while (!try_to_read_state())
+	{
+		wait_latch(pause_ms);
+		reload_if_asked();
+		pause_ms = Min(2 * pause_ms, RETRY_MAX_MS);
+		wait_for_extension();
+	}
+	apply.reminded_at = 0;
 }
 
 /* ---------------------------------------------------------------- results */
@@ -467,9 +547,9 @@ static int apply_in_transaction(ApplyEntry *entries, int n, ApplyState *state)
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
+	load_config();
 	if (!state->stored)
 	{
-		load_config();
 		LWLockAcquire(paxos_shared->status_lock, LW_SHARED);
 		state->store_id = paxos_shared->store_id;
 		LWLockRelease(paxos_shared->status_lock);
@@ -483,36 +563,15 @@ static int apply_in_transaction(ApplyEntry *entries, int n, ApplyState *state)
 	return n_results;
 }
 
-/* The extension's tables are gone: this life began with others. */
-static bool is_table_missing(int sqlstate)
-{
-	return sqlstate == ERRCODE_UNDEFINED_TABLE || sqlstate == ERRCODE_UNDEFINED_SCHEMA ||
-		   sqlstate == ERRCODE_UNDEFINED_COLUMN;
-}
-
-/* Trouble that another try may not meet. */
-static bool is_environmental(int sqlstate)
-{
-	int category = ERRCODE_TO_CATEGORY(sqlstate);
-
-	return category == MAKE_SQLSTATE('5', '3', '0', '0', '0') ||
-		   category == MAKE_SQLSTATE('5', '7', '0', '0', '0') ||
-		   category == MAKE_SQLSTATE('5', '8', '0', '0', '0') ||
-		   category == MAKE_SQLSTATE('4', '0', '0', '0', '0') ||
-		   category == MAKE_SQLSTATE('X', 'X', '0', '0', '0') || sqlstate == ERRCODE_LOCK_NOT_AVAILABLE;
-}
-
 static void remind(uint64 slot, const ErrorData *error)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	char detail[512];
 
 	snprintf(detail, sizeof(detail), "Apply waits at slot %llu: %s.", (unsigned long long) slot,
 			 error->message);
 	report(DATABASE_READY, false, detail);
-	if (apply.reminded_at != 0 && !TimestampDifferenceExceeds(apply.reminded_at, now, REMIND_MS))
+	if (!is_reminder_due())
 		return;
-	apply.reminded_at = now;
 	ereport(LOG, (errcode(error->sqlerrcode),
 				  errmsg("paxoskv cannot apply slot %llu now and tries again: %s", (unsigned long long) slot,
 						 error->message),
@@ -521,15 +580,18 @@ static void remind(uint64 slot, const ErrorData *error)
 
 static BatchOutcome judge_error(uint64 slot, const ErrorData *error)
 {
-	if (is_table_missing(error->sqlerrcode))
+	ApplyErrorKind kind = apply_judge_error(error->sqlerrcode);
+
+	/* Its tables are gone: this life began with others. */
+	if (kind != APPLY_ERROR_PASSES && find_extension() != apply.extension)
 	{
 		ereport(LOG, (errmsg("paxoskv apply worker starts anew: %s", error->message)));
 		proc_exit(1);
 	}
-	if (!is_environmental(error->sqlerrcode))
+	if (kind == APPLY_ERROR_STAYS)
 		return BATCH_BROKEN;
 	remind(slot, error);
-	return BATCH_RETRY;
+	return kind == APPLY_ERROR_PASSES ? BATCH_RETRY : BATCH_DOUBTFUL;
 }
 
 /* Tries n entries in one transaction, or as many as it takes; *message says what broke. */
@@ -548,13 +610,8 @@ static BatchOutcome try_entries(ApplyEntry *entries, int n, char *message, size_
 	}
 	PG_CATCH();
 	{
-		ErrorData *error;
+		ErrorData *error = take_error(context);
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		MemoryContextSwitchTo(context);
 		outcome = judge_error(entries[0].slot, error);
 		strlcpy(message, error->message, size);
 		FreeErrorData(error);
@@ -599,6 +656,7 @@ static bool apply_entries(ApplyEntry *entries, int n)
 {
 	long pause_ms = RETRY_FIRST_MS;
 	char message[256] = "";
+	int doubts = 0;
 
 	for (;;)
 	{
@@ -613,8 +671,11 @@ static bool apply_entries(ApplyEntry *entries, int n)
 			entries += done;
 			n -= done;
 			pause_ms = RETRY_FIRST_MS;
+			doubts = 0;
 			continue;
 		}
+		if (outcome == BATCH_DOUBTFUL && ++doubts == DOUBTFUL_TRIES)
+			outcome = BATCH_BROKEN;
 		if (outcome == BATCH_BROKEN && n == 1)
 		{
 			stop_at(entries[0].slot, message);
@@ -639,8 +700,6 @@ static void apply_batch(void)
 	const char *why = NULL;
 	int n = apply_check(apply.entries, apply.n_entries, &why);
 
-	if (apply.state.stored)
-		load_config();
 	if (n > 0 && !apply_entries(apply.entries, n))
 		feed_reader_ask(&apply.feed, apply.state.applied + 1, TopMemoryContext);
 	else if (n < apply.n_entries)
@@ -700,7 +759,7 @@ static void start(void)
 	pg_atomic_write_u32(&paxos_shared->apply_procno, (uint32) compat_my_procno());
 	override_settings();
 	wait_for_extension();
-	read_state();
+	wait_for_state();
 	report(DATABASE_READY, false, "");
 	publish_lost_results();
 	apply.batch_context = AllocSetContextCreate(TopMemoryContext, "paxoskv batch", ALLOCSET_DEFAULT_SIZES);
