@@ -75,8 +75,15 @@ static void check_write_allowed(void)
 						errhint("Call it outside of a transaction block.")));
 }
 
+static Refused refused_as(RequestKind kind, bool has_request_id)
+{
+	if (kind != REQUEST_COMMAND)
+		return REFUSED_READ;
+	return has_request_id ? REFUSED_ATTEMPT : REFUSED_COMMAND;
+}
+
 /* What is known to be refused is refused before anything is allocated. */
-static void check_admission(RequestKind kind)
+static void check_admission(RequestKind kind, bool has_request_id)
 {
 	Admission admission = (Admission) pg_atomic_read_u32(&paxos_shared->admission);
 
@@ -84,7 +91,7 @@ static void check_admission(RequestKind kind)
 		return;
 	if (kind == REQUEST_READ && (admission == ADMIT_APPLY_BEHIND || admission == ADMIT_DISK_FULL))
 		return;
-	refuse(kind, admission);
+	refuse(refused_as(kind, has_request_id), admission);
 }
 
 /* By a clock that nobody sets. */
@@ -111,7 +118,7 @@ static long time_left(uint64 deadline)
 }
 
 /* Not inlined: its variables would be live across the callers' setjmp. */
-static pg_noinline Request *allocate(RequestKind kind, uint32 length, uint64 deadline)
+static pg_noinline Request *allocate(RequestKind kind, bool has_request_id, uint32 length, uint64 deadline)
 {
 	ConditionVariable *full = NULL;
 	Request *request;
@@ -123,7 +130,7 @@ static pg_noinline Request *allocate(RequestKind kind, uint32 length, uint64 dea
 		if (left <= 0)
 		{
 			ConditionVariableCancelSleep();
-			refuse_queue_full(kind, full == &paxos_shared->arena_cv);
+			refuse_queue_full(refused_as(kind, has_request_id), full == &paxos_shared->arena_cv);
 		}
 		/* The first call for a variable only prepares and returns at once, so nothing is missed. */
 		(void) ConditionVariableTimedSleep(full, left, compat_wait_event("PaxoskvQueue"));
@@ -241,7 +248,7 @@ static void check_interrupts(Request *request)
 static bool give_up(Request *request)
 {
 	if (shmem_request_move(request, REQUEST_SUBMITTED, REQUEST_WITHDRAWN))
-		refuse_late(request->kind);
+		refuse_late(refused_as(request->kind, request->has_request_id));
 	if (shmem_request_state(request) == REQUEST_DONE)
 		return true;
 	raise_unknown(request, "This node did not apply it within paxoskv.commit_timeout.");
@@ -275,7 +282,7 @@ static void check_outcome(Request *request)
 		case OUTCOME_BEHIND:
 			return;
 		case OUTCOME_REFUSED:
-			refuse(request->kind, request->admission);
+			refuse(refused_as(request->kind, request->has_request_id), request->admission);
 		case OUTCOME_UNKNOWN:
 			raise_unknown(request, "The worker that had taken it has ended.");
 		case OUTCOME_CONFLICT:
@@ -454,13 +461,14 @@ static void check_result(const Submission *submission, const Request *request)
 static ClientResult submit(const Submission *submission, uint32 size)
 {
 	uint64 deadline = deadline_from_now();
-	Request *request = allocate(REQUEST_COMMAND, size, deadline);
+	bool has_request_id = submission->request_id_length > 0;
+	Request *request = allocate(REQUEST_COMMAND, has_request_id, size, deadline);
 	ClientResult result = {0};
 
 	PG_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
 	{
 		request->kind = REQUEST_COMMAND;
-		request->has_request_id = submission->request_id_length > 0;
+		request->has_request_id = has_request_id;
 		encode(submission, shmem_request_data(request));
 		shmem_request_submit(request);
 		wait_until_done(request, deadline);
@@ -493,7 +501,7 @@ ClientResult client_submit(const struct operation *operations, uint32 n_operatio
 	size = checked_size(&submission);
 	if (request_id_length > 0 && is_remembered(&submission, size, &result))
 		return result;
-	check_admission(REQUEST_COMMAND);
+	check_admission(REQUEST_COMMAND, request_id_length > 0);
 	return submit(&submission, size);
 }
 
@@ -504,7 +512,7 @@ void client_give_up(const struct fence *fence)
 	require_preloaded();
 	check_write_allowed();
 	require_database();
-	check_admission(REQUEST_COMMAND);
+	check_admission(REQUEST_COMMAND, false);
 	(void) submit(&submission, checked_size(&submission));
 }
 
@@ -536,7 +544,7 @@ static uint64 wait_applied(uint64 slot, uint64 deadline)
 
 static uint64 read_index(bool leader_only, uint64 deadline)
 {
-	Request *request = allocate(REQUEST_READ, 0, deadline);
+	Request *request = allocate(REQUEST_READ, false, 0, deadline);
 	uint64 slot = 0;
 
 	PG_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
@@ -562,7 +570,7 @@ uint64 client_wait_for_read(ReadLevel level)
 	if (level == READ_LOCAL)
 		return pg_atomic_read_u64(&paxos_shared->applied_slot);
 	require_primary();
-	check_admission(REQUEST_READ);
+	check_admission(REQUEST_READ, false);
 	deadline = deadline_from_now();
 	return wait_applied(read_index(level == READ_LEADER, deadline), deadline);
 }
@@ -574,7 +582,7 @@ uint64 client_wait_for_applied(uint64 slot)
 	require_primary();
 	/* What is applied stays so, whatever has become of this node; what is not may never be. */
 	if (pg_atomic_read_u64(&paxos_shared->applied_slot) < slot)
-		check_admission(REQUEST_READ);
+		check_admission(REQUEST_READ, false);
 	return wait_applied(slot, deadline_from_now());
 }
 
@@ -584,7 +592,7 @@ uint64 client_wait_for_applied(uint64 slot)
 static bool read_log_piece(uint64 slot, uint64 offset, ClientLogEntry *entry, uint64 *total)
 {
 	uint64 deadline = deadline_from_now();
-	Request *request = allocate(REQUEST_LOG, LOG_PIECE_BYTES, deadline);
+	Request *request = allocate(REQUEST_LOG, false, LOG_PIECE_BYTES, deadline);
 	bool found = false;
 
 	PG_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));

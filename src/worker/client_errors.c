@@ -9,10 +9,20 @@
 #include "worker/client_errors.h"
 #include "worker/settings.h"
 
-static const char *no_effect(RequestKind kind)
+static const char *no_effect(Refused refused)
 {
-	return kind == REQUEST_COMMAND ? "The command was not applied and will not be."
-								   : "Nothing was read; it is safe to try again.";
+	switch (refused)
+	{
+		case REFUSED_COMMAND:
+			return "The command was not applied and will not be.";
+		case REFUSED_ATTEMPT:
+			return "This attempt was not applied and will not be; an earlier one with its request id may "
+				   "have "
+				   "been.";
+		case REFUSED_READ:
+			break;
+	}
+	return "Nothing was read; it is safe to try again.";
 }
 
 void require_preloaded(void)
@@ -23,7 +33,7 @@ void require_preloaded(void)
 }
 
 /* 55000 with what the workers say of it; their own hint, if there is one, is the better one. */
-static void refuse_state(RequestKind kind, const char *message, const char *hint)
+static void refuse_state(Refused refused, const char *message, const char *hint)
 {
 	ClientStatus status;
 	char own_hint[sizeof(paxos_shared->hint)];
@@ -35,84 +45,84 @@ static void refuse_state(RequestKind kind, const char *message, const char *hint
 	if (own_hint[0] != '\0')
 		hint = own_hint;
 	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("%s", message),
-					errdetail("%s%s%s", status.detail, status.detail[0] ? " " : "", no_effect(kind)),
+					errdetail("%s%s%s", status.detail, status.detail[0] ? " " : "", no_effect(refused)),
 					hint ? errhint("%s", hint) : 0));
 }
 
-void refuse(RequestKind kind, Admission admission)
+void refuse(Refused refused, Admission admission)
 {
 	switch (admission)
 	{
 		case ADMIT_NO_QUORUM:
 			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 							errmsg("this node cannot reach a majority of the nodes"),
-							errdetail("%s", no_effect(kind)),
+							errdetail("%s", no_effect(refused)),
 							errhint("View paxoskv.nodes shows which nodes are connected.")));
 			break;
 		case ADMIT_APPLY_BEHIND:
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 					 errmsg("this node is too far behind in applying commands"),
-					 errdetail("%s", no_effect(kind)), errhint("Try again later, or on another node.")));
+					 errdetail("%s", no_effect(refused)), errhint("Try again later, or on another node.")));
 			break;
 		case ADMIT_DISK_FULL:
 			ereport(ERROR, (errcode(ERRCODE_DISK_FULL), errmsg("the disk of this node's paxoskv log is full"),
-							errdetail("%s", no_effect(kind)),
+							errdetail("%s", no_effect(refused)),
 							errhint("Free space on it; another node may still take commands.")));
 			break;
 		case ADMIT_UNFORMED:
 			refuse_state(
-				kind, "the cluster has not formed",
+				refused, "the cluster has not formed",
 				"A cluster forms once all nodes of paxoskv.peers are up, with the same list on each.");
 			break;
 		case ADMIT_OUTSIDER:
-			refuse_state(kind, "this server is not a member of the cluster",
+			refuse_state(refused, "this server is not a member of the cluster",
 						 "Put its old log directory back, or let it join as a new node, under a new "
 						 "paxoskv.node_id.");
 			break;
 		case ADMIT_FENCED:
-			refuse_state(kind, "another run of this node is alive",
+			refuse_state(refused, "another run of this node is alive",
 						 "Stop both servers and let new nodes with new ids take their place.");
 			break;
 		case ADMIT_APPLY_STOPPED:
-			refuse_state(kind, "apply has stopped on this node", "The server's log says why.");
+			refuse_state(refused, "apply has stopped on this node", "The server's log says why.");
 			break;
 		default:
-			refuse_state(kind, "the paxoskv worker is dormant", "The server's log says why.");
+			refuse_state(refused, "the paxoskv worker is dormant", "The server's log says why.");
 	}
 	pg_unreachable();
 }
 
-void refuse_late(RequestKind kind)
+void refuse_late(Refused refused)
 {
 	Admission admission = (Admission) pg_atomic_read_u32(&paxos_shared->admission);
 	ClientStatus status;
 
 	client_status(&status);
 	if (admission == ADMIT_STARTING && status.detail[0] != '\0')
-		refuse_state(kind, "paxoskv is not ready on this node", NULL);
+		refuse_state(refused, "paxoskv is not ready on this node", NULL);
 	if (admission == ADMIT_STARTING)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES), errmsg("paxoskv is still starting on this node"),
-				 errdetail("%s", no_effect(kind)), errhint("Try again.")));
+				 errdetail("%s", no_effect(refused)), errhint("Try again.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-			 kind == REQUEST_COMMAND ? errmsg("no leader took the command within paxoskv.commit_timeout")
+			 refused != REFUSED_READ ? errmsg("no leader took the command within paxoskv.commit_timeout")
 									 : errmsg("the read was not confirmed within paxoskv.commit_timeout"),
-			 errdetail("%s", no_effect(kind)), errhint("Try again.")));
+			 errdetail("%s", no_effect(refused)), errhint("Try again.")));
 }
 
-void refuse_queue_full(RequestKind kind, bool for_bytes)
+void refuse_queue_full(Refused refused, bool for_bytes)
 {
 	if (for_bytes)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 						errmsg("there was no room for the command's bytes within paxoskv.commit_timeout"),
 						errdetail("Large commands share %llu MB of memory. %s",
-								  (unsigned long long) (shmem_arena_bytes() >> 20), no_effect(kind)),
+								  (unsigned long long) (shmem_arena_bytes() >> 20), no_effect(refused)),
 						errhint("Try again later, or write less at once.")));
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 					errmsg("the queue of commands and reads was full for paxoskv.commit_timeout"),
-					errdetail("%s", no_effect(kind)),
+					errdetail("%s", no_effect(refused)),
 					errhint("Try again later; paxoskv.queue_size sets how many can be under way.")));
 	pg_unreachable();
 }
@@ -186,10 +196,12 @@ void raise_conflict(const char *request_id, uint32 length)
 
 void raise_given_up(void)
 {
-	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the command was given up"),
-					errdetail("It was not applied and will not be: paxos_outcome() was called for it with "
-							  "give_up => true."),
-					errhint("To do it all the same, use a new request id.")));
+	/* Of a request id an earlier attempt may have been applied and forgotten (O5). */
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the command was given up"),
+			 errdetail("This attempt was not applied and will not be: paxos_outcome() was called for it "
+					   "with give_up => true."),
+			 errhint("To do it all the same, use a new request id.")));
 	pg_unreachable();
 }
 

@@ -1,8 +1,8 @@
 /*
  * client_errors.h - the errors of DESIGN section 5, raised in a backend.
  *
- * "Refused" always means: certainly not applied.  "Unknown" (40003) always means: it may have been, or may
- * yet be.
+ * "Refused" always means: certainly not applied, which is said of this attempt.  "Unknown" (40003) always means: it
+ * may have been, or may yet be.
  */
 #ifndef PAXOSKV_CLIENT_ERRORS_H
 #define PAXOSKV_CLIENT_ERRORS_H
@@ -13,17 +13,24 @@
 
 #include "worker/shmem.h"
 
+typedef enum Refused
+{
+	REFUSED_READ,    /* or a look at the log */
+	REFUSED_COMMAND, /* or a fence */
+	REFUSED_ATTEMPT  /* a command with a request id: an earlier attempt may have been applied */
+} Refused;
+
 /* 55000 unless the library was preloaded. */
 extern void require_preloaded(void);
 
 /* 53000, 53100 or 55000, as the state of affairs has it. */
-pg_noreturn extern void refuse(RequestKind kind, Admission admission);
+pg_noreturn extern void refuse(Refused refused, Admission admission);
 
 /* The deadline passed and the request was withdrawn. */
-pg_noreturn extern void refuse_late(RequestKind kind);
+pg_noreturn extern void refuse_late(Refused refused);
 
 /* 53000: no free place in the queue, or (for_bytes) no memory for a large command, before the deadline. */
-pg_noreturn extern void refuse_queue_full(RequestKind kind, bool for_bytes);
+pg_noreturn extern void refuse_queue_full(Refused refused, bool for_bytes);
 
 /* 40003 for a numbered command; why: a sentence. */
 pg_noreturn extern void raise_unknown(Request *request, const char *why);
