@@ -21,7 +21,7 @@ endif
 SHLIB_LINK = -lprotobuf-c -lssl -lcrypto
 
 DEPENDENCIES = $(OBJS:.o=.d)
-EXTRA_CLEAN = $(DEPENDENCIES) $(WIRE).c $(WIRE).h
+EXTRA_CLEAN = $(DEPENDENCIES) $(WIRE).c $(WIRE).h build/paxoskv-log
 
 # Nothing here is worth inlining into a query, and bitcode would double the time of a build.
 override with_llvm = no
@@ -44,3 +44,17 @@ $(WIRE).h: src/transport/paxoskv.proto
 $(WIRE).o: override CFLAGS += -w
 
 -include $(DEPENDENCIES)
+
+# The offline reader of log directories goes beside the server's programs.
+LOG_PROGRAM = build/paxoskv-log/paxoskv-log
+all: log-program
+install: install-log-program
+uninstall: uninstall-log-program
+.PHONY: log-program install-log-program uninstall-log-program
+log-program:
+	@$(MAKE) --no-print-directory -C tools/paxoskv-log BUILD=../../$(dir $(LOG_PROGRAM))
+install-log-program: log-program
+	$(MKDIR_P) '$(DESTDIR)$(bindir)'
+	$(INSTALL_PROGRAM) $(LOG_PROGRAM) '$(DESTDIR)$(bindir)/paxoskv-log'
+uninstall-log-program:
+	rm -f '$(DESTDIR)$(bindir)/paxoskv-log'

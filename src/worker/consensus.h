@@ -72,6 +72,7 @@ typedef struct ConsensusWorker
 	uint64 status_published_ms;
 	uint64 no_quorum_since_ms; /* 0: there is one */
 	uint64 admission_checked_ms;
+	bool damage_reported; /* and not yet that it is healed */
 	bool refresh_skipped; /* since then something may have changed */
 	uint64 warned_ms;     /* E1: of slow round trips */
 	Admission admission;

@@ -81,6 +81,15 @@ static void warn_of_slow_rounds(void)
 					  errhint("If this goes on, set a longer paxoskv.election_timeout on all nodes.")));
 }
 
+static void report_healed(void)
+{
+	if (!consensus.damage_reported || consensus.status.damage.damaged)
+		return;
+	consensus.damage_reported = false;
+	ereport(LOG, (errmsg("paxoskv log is whole again through slot %llu",
+						 (unsigned long long) consensus.status.end)));
+}
+
 void status_refresh(bool now)
 {
 	Admission admission;
@@ -93,6 +102,7 @@ void status_refresh(bool now)
 	{
 		paxos_status(consensus.core, &consensus.status);
 		warn_of_slow_rounds();
+		report_healed();
 	}
 	admission = compute_admission();
 	if (admission != consensus.admission)

@@ -284,8 +284,22 @@ static void wait_for_apply_report(void)
 	}
 }
 
-/* D6: a cluster of one cuts off what is doubtful, unless the database has applied it. */
-static void settle_damage_alone(void)
+/* D7: the next leader's Sync heals it; status_refresh() says when. */
+static void report_damage(void)
+{
+	const struct paxos_damage *damage = &consensus.state.paxos.damage;
+
+	consensus.damage_reported = true;
+	ereport(LOG, (errcode(ERRCODE_DATA_CORRUPTED),
+				  errmsg("paxoskv log is damaged in %s", consensus.state.damage_place),
+				  errdetail("It is whole through slot %llu; written was up to slot %llu.",
+							(unsigned long long) consensus.state.paxos.end,
+							(unsigned long long) Max(damage->named_slot, consensus.state.paxos.end)),
+				  errhint("The other nodes replace what is missing; look after this server's disk.")));
+}
+
+/* D6: a cluster of one cuts off what is doubtful, unless the database has applied it; others are healed by peers. */
+static void settle_damage(void)
 {
 	const struct paxos_damage *damage = &consensus.state.paxos.damage;
 	uint64 applied = pg_atomic_read_u64(&paxos_shared->applied_slot);
@@ -293,8 +307,13 @@ static void settle_damage_alone(void)
 	struct plog_error error;
 	char detail[256];
 
-	if (!damage->damaged || !formation_alone())
+	if (!damage->damaged)
 		return;
+	if (!formation_alone())
+	{
+		report_damage();
+		return;
+	}
 	if (damage->doubtful && applied <= end)
 	{
 		if (plog_forgive_doubt(consensus.log, &consensus.state, &error) != PLOG_OK)
@@ -337,7 +356,7 @@ static void start(void)
 	consensus.now_ms = monotonic_ms();
 	formation_start();
 	formation_check_database();
-	settle_damage_alone();
+	settle_damage();
 	feed_writer_start(&consensus.feed);
 	consensus.status_due = true;
 }
