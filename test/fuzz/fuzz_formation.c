@@ -1,106 +1,99 @@
 /*
- * fuzz_formation.c - how a cluster comes into being, beside one that lies: three real nodes form, messages of the
- * third are altered or made up, nodes restart from their blobs.
+ * fuzz_formation.c - how a cluster comes into being, beside one that lies: three real nodes form, messages are
+ * lost, doubled and late, nodes crash before and after their word is durable, lose their stores; one of them
+ * besides makes messages up.
  *
- * Nothing may be read or written outside; what is activated is a configuration that can be one, is never another
- * later, also after a restart, and names the node itself; nothing is sent while the blob is not written.  As
- * long as nobody lied, whoever is activated is so in one cluster.
+ * An input is a beginning (who lies, whether lists differ) and then steps, one of the verbs below each.  The
+ * lies are whole sentences of the protocol with one thing wrong, such as an acknowledgement under a store that
+ * the proposal does not name; one more verb changes any field of any message.  formation_world.c judges.
  */
-#include "fuzz.h"
-#include "paxos/formation.h"
+#include "formation_world.h"
 
-#define NODES 3
-#define LIAR 2 /* index */
-#define QUEUE 32
+static struct forming_world world;
 
-struct forming
+/* ---------------------------------------------------------------- sentences of the liar */
+
+static struct paxos_id pick_store(uint8_t node_id, uint32_t how)
 {
-	struct formation_options options;
-	struct formation f;
-	uint8_t blob[FORMATION_BLOB_MAX]; /* durable */
-	uint32_t blob_length;
-	bool activated;
-	struct paxos_config config;
-	uint64_t now_ms;
-};
+	const struct former *n = &world.nodes[node_id - 1];
 
-static struct forming nodes[NODES];
-static struct formation_message queue[QUEUE];
-static uint32_t n_queue;
-static bool lied;
-
-static void check_activated(struct forming *n)
-{
-	const struct paxos_config *config = formation_activated(&n->f);
-	int at;
-
-	MUST(config != NULL || !n->activated);
-	if (config == NULL)
-		return;
-	MUST(config_valid(config));
-	at = config_find(config, n->options.node_id);
-	MUST(at >= 0 && memcmp(&config->members[at].store_id, &n->options.store_id, 16) == 0);
-	if (n->activated)
-		MUST(memcmp(config, &n->config, sizeof(*config)) == 0);
-	n->activated = true;
-	n->config = *config;
-	for (int i = 0; i < NODES && !lied; i++)
-		if (nodes[i].activated)
-			MUST(memcmp(&nodes[i].config.cluster_id, &n->config.cluster_id, 16) == 0);
+	if (how % 4 == 2)
+		return forming_store(node_id, (uint8_t) (n->stores + 1)); /* not there yet */
+	if (how % 4 == 3)
+		return forming_store(node_id, 0); /* maybe lost since */
+	return n->options.store_id;
 }
 
-/* Before this a crash forgets; after it nothing may be forgotten. */
-static void write_blob(struct forming *n)
+/* The own acknowledgement, mostly under the own store. */
+static void add_own(struct formation_message *m, const struct paxos_id *hash, uint32_t how)
 {
-	if (!formation_dirty(&n->f))
-		return;
-	n->blob_length = formation_blob(&n->f, n->blob);
-	MUST(n->blob_length > 0 && n->blob_length <= FORMATION_BLOB_MAX);
-	formation_durable(&n->f);
+	m->store_id = pick_store((uint8_t) world.liar, how);
+	m->acks[m->n_acks++] =
+		(struct formation_ack){.node_id = world.liar, .store_id = m->store_id, .proposal_hash = *hash};
 }
 
-static void pump(struct forming *n, bool crash)
+/* What a proposal could be: somebody's, or a new one with stores that are, were or will be. */
+static void make_config(struct paxos_config *config, struct input *in)
 {
-	struct formation_message message;
-	uint32_t count = 0;
+	uint8_t how = take_u8(in);
+	uint8_t stores;
 
-	if (formation_dirty(&n->f))
-		MUST(!formation_next_message(&n->f, &message));
-	if (crash)
-		return;
-	write_blob(n);
-	while (formation_next_message(&n->f, &message))
+	if (how % 4 != 0 && world.nodes[how / 4 % FORMERS].f.have_proposal)
 	{
-		MUST(++count < 100);
-		MUST(message.from == n->options.node_id && message.to != message.from);
-		if (n_queue < QUEUE)
-			queue[n_queue++] = message;
-	}
-	check_activated(n);
-}
-
-static void begin(struct forming *n)
-{
-	MUST(formation_init(&n->f, &n->options, n->blob, n->blob_length, n->now_ms));
-	pump(n, false);
-}
-
-static struct forming *node_of(uint32_t id)
-{
-	return id >= 1 && id <= NODES ? &nodes[id - 1] : NULL;
-}
-
-static void give(struct formation_message *m, bool crash)
-{
-	struct forming *n = node_of(m->to);
-
-	if (n == NULL)
+		*config = world.nodes[how / 4 % FORMERS].f.proposal;
 		return;
-	formation_recv(&n->f, m);
-	pump(n, crash);
-	if (crash)
-		begin(n);
+	}
+	stores = take_u8(in);
+	*config = (struct paxos_config){.epoch = 1,
+									.cluster_id = {{9, (uint8_t) (world.liar), how}},
+									.request_ids_kept = FORMATION_REQUEST_IDS_KEPT,
+									.n_members = FORMERS};
+	for (uint8_t i = 0; i < FORMERS; i++)
+	{
+		config->members[i].node_id = i + 1u;
+		config->members[i].store_id = pick_store(i + 1, stores >> (2 * i));
+		memcpy(config->members[i].address, world.nodes[0].options.peers[i].address, 5);
+	}
 }
+
+static struct formation_message sentence(enum formation_message_type type, uint32_t to)
+{
+	return (struct formation_message){
+		.type = type, .from = world.liar, .to = to, .store_id = world.nodes[world.liar - 1].options.store_id};
+}
+
+static void say_hello(struct formation_message *m, struct input *in)
+{
+	uint8_t how = take_u8(in);
+
+	m->activated = how & 1;
+	m->store_id = pick_store((uint8_t) world.liar, how >> 1);
+	m->n_peers = FORMERS;
+	memcpy(m->peers, world.nodes[how >> 3 & 1 ? world.liar - 1 : 0].options.peers, sizeof(m->peers));
+	if (how & 16)
+		m->peers[how >> 5 & 1].address[3] = '7';
+	if (how & 64)
+		m->n_peers--;
+}
+
+/* A proposal, an acknowledgement or the news of a cluster: all that was truly said of it, and the own word. */
+static void say_config(struct formation_message *m, struct input *in)
+{
+	uint8_t how = take_u8(in);
+	struct paxos_config config;
+	struct paxos_id hash;
+
+	make_config(&config, in);
+	hash = config_hash(&config);
+	add_own(m, &hash, how);
+	if (how & 4)
+		forming_tell_said(&world, m, &hash);
+	m->activated = m->type == FORMATION_ACTIVE || (how & 24) == 8;
+	if (m->type != FORMATION_ACK)
+		m->proposal = config;
+}
+
+/* ---------------------------------------------------------------- any field of any message */
 
 static void make_id(struct paxos_id *id, struct input *in)
 {
@@ -114,7 +107,7 @@ static void alter_config(struct paxos_config *c, struct input *in)
 	uint32_t i = take_below(in, PAXOS_MAX_MEMBERS);
 
 	if (what % 8 == 0)
-		*c = nodes[take_below(in, NODES)].f.proposal;
+		*c = world.nodes[i % FORMERS].f.proposal;
 	else if (what % 8 == 1)
 		c->n_members = what / 8;
 	else if (what % 8 == 2)
@@ -142,7 +135,7 @@ static void alter_acks(struct formation_message *m, struct input *in)
 		m->acks[i].node_id = what / 4 % 5;
 	else if (what % 4 == 2)
 		make_id(&m->acks[i].store_id, in);
-	else
+	else if (m->proposal.n_members <= PAXOS_MAX_MEMBERS)
 		m->acks[i].proposal_hash = config_hash(&m->proposal);
 }
 
@@ -178,105 +171,99 @@ static void alter(struct formation_message *m, struct input *in)
 	}
 }
 
-static void lie(struct input *in)
+/* One that it said, or is about to say. */
+static bool pick_altered(struct formation_message *m, uint32_t to, struct input *in)
 {
-	struct formation_message m = {.from = LIAR + 1, .to = 1 + take_below(in, LIAR)};
 	uint8_t base = take_u8(in);
 
-	lied = true;
-	if (base & 1 && n_queue > 0)
-		m = queue[base / 2 % n_queue];
-	else
-	{
-		const struct formation *f = &nodes[base / 2 % NODES].f;
-
-		m.type = 1 + base / 8 % 4;
-		m.store_id = nodes[LIAR].options.store_id;
-		m.n_peers = NODES;
-		memcpy(m.peers, nodes[LIAR].options.peers, sizeof(m.peers));
-		m.proposal = f->proposal;
-		m.n_acks = f->n_acks;
-		memcpy(m.acks, f->acks, sizeof(m.acks));
-	}
-	if (node_of(m.from) != &nodes[LIAR])
-		return;
+	*m = sentence(1 + base / 2 % 4, to);
+	if (base & 1 && world.n_queue > 0)
+		*m = world.messages[world.queue[base / 2 % world.n_queue]];
+	if (m->from != world.liar)
+		return false;
 	for (uint32_t n = take_below(in, 6); n > 0; n--)
-		alter(&m, in);
-	if (m.n_peers > PAXOS_MAX_MEMBERS || m.n_acks > PAXOS_MAX_MEMBERS ||
-		m.proposal.n_members > PAXOS_MAX_MEMBERS)
-		return; /* the decoder lets none through */
-	give(&m, false);
+		alter(m, in);
+	/* the decoder lets none through */
+	return m->n_peers <= PAXOS_MAX_MEMBERS && m->n_acks <= PAXOS_MAX_MEMBERS &&
+		   m->proposal.n_members <= PAXOS_MAX_MEMBERS;
 }
 
-static void deliver(uint32_t at, bool lose, bool crash)
+/* ---------------------------------------------------------------- steps */
+
+static void lie(uint32_t verb, uint32_t to, struct input *in)
 {
+	static const enum formation_message_type types[] = {FORMATION_HELLO, FORMATION_PROPOSAL, FORMATION_ACK,
+														FORMATION_ACTIVE};
 	struct formation_message m;
 
-	if (n_queue == 0)
+	if (world.liar == 0 || to == world.liar)
 		return;
-	m = queue[at % n_queue];
-	memmove(&queue[at % n_queue], &queue[at % n_queue + 1], (n_queue - at % n_queue - 1) * sizeof(m));
-	n_queue--;
-	if (!lose)
-		give(&m, crash);
+	if (verb < 4)
+	{
+		m = sentence(types[verb], to);
+		if (verb == 0)
+			say_hello(&m, in);
+		else
+			say_config(&m, in);
+	}
+	else if (!pick_altered(&m, to, in))
+		return;
+	world.lied = true;
+	forming_give(&world, &m, false);
 }
 
 static void step(struct input *in)
 {
 	uint8_t what = take_u8(in);
-	struct forming *n = &nodes[what / 64 % NODES];
+	uint32_t which = what >> 4;
+	struct former *n = &world.nodes[which % FORMERS];
 
-	switch (what % 8)
+	switch (what & 15)
 	{
 		case 0:
 		case 1:
-			n->now_ms += 100u * (what / 8 % 8);
-			formation_tick(&n->f, n->now_ms);
-			pump(n, false);
+			forming_deliver(&world, which, false, false);
 			break;
 		case 2:
-			while (n_queue > 0 && what / 8 > 0)
-			{
-				deliver(0, false, false);
-				what -= 8;
-			}
+			for (uint32_t i = 0; i <= which; i++)
+				forming_deliver(&world, 0, false, false);
 			break;
 		case 3:
-			deliver(what / 8, false, false);
+			world.now_ms += FORMING_RETRY_MS * (which / FORMERS);
+			forming_tick(&world, n);
 			break;
 		case 4:
-			deliver(what / 8, what & 32, what & 16);
+			forming_round(&world);
 			break;
 		case 5:
-			begin(n);
+			forming_restart(&world, n);
+			break;
+		case 6:
+			forming_deliver(&world, which, false, true);
+			break;
+		case 7:
+			forming_drop(&world, which);
+			break;
+		case 8:
+			forming_deliver(&world, which, true, false);
+			break;
+		case 9:
+			if (n->stores < 5)
+				forming_wipe(&world, n);
 			break;
 		default:
-			lie(in);
+			lie((what & 15) - 10, 1 + which % FORMERS, in);
 	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
+	uint8_t beginning = take_u8(&in);
 
-	n_queue = 0;
-	lied = false;
-	memset(nodes, 0, sizeof(nodes));
-	for (uint32_t i = 0; i < NODES; i++)
-	{
-		struct formation_options *o = &nodes[i].options;
-
-		*o = (struct formation_options){.node_id = i + 1,
-										.store_id = {{(uint8_t) (i + 1)}},
-										.new_cluster_id = {{9, (uint8_t) i}},
-										.cluster_name = "fuzz",
-										.n_peers = NODES,
-										.retry_ms = 100};
-		for (uint32_t k = 0; k < NODES; k++)
-			o->peers[k] = (struct formation_peer){k + 1, {'h', (char) ('1' + k), ':', '1'}};
-		begin(&nodes[i]);
-	}
-	for (int i = 0; i < 400 && !input_ended(&in); i++)
+	forming_begin(&world, beginning % (FORMERS + 1), (beginning & 0xf0) == 0xf0);
+	for (int i = 0; i < 60 && !input_ended(&in); i++)
 		step(&in);
+	forming_end(&world);
 	return 0;
 }
