@@ -315,6 +315,10 @@ static void read_table(struct world *w, struct node *n, struct request *request)
 	if (c->local_life == n->life && table->applied < c->last_local_applied)
 		world_fail(w, "S16", "client %u reads slot %u at n%u after slot %u on one connection", c->id,
 				   (unsigned) table->applied, n->id, (unsigned) c->last_local_applied);
+	/* R3 */
+	if (request->level != READ_LOCAL && table->applied < request->slot)
+		world_fail(w, "S11", "request %u has read index %u, and n%u reads its table of slot %u",
+				   (unsigned) request->id, (unsigned) request->slot, n->id, (unsigned) table->applied);
 	c->local_life = n->life;
 	c->last_local_applied = table->applied;
 	model_check_read(w, request, table);

@@ -117,9 +117,25 @@ static sim_time in_order(struct world *w, const struct packet *packet, struct di
 	return delay;
 }
 
+/* A thin link: a message takes its time, and so has what comes behind it in its lane. */
+static sim_time transmission(struct world *w, const struct packet *packet, struct direction *direction)
+{
+	sim_time *busy_until = &direction->busy_until[lane_of(packet)];
+	uint64_t bytes = 100;
+
+	if (direction->byte_ns == 0)
+		return 0;
+	for (uint32_t i = 0; i < packet->message.n_entries; i++)
+		bytes += packet->message.entries[i].length;
+	if (*busy_until < w->now)
+		*busy_until = w->now;
+	*busy_until += bytes * direction->byte_ns / 1000;
+	return *busy_until - w->now;
+}
+
 static void send_once(struct world *w, struct packet *packet, struct direction *direction)
 {
-	sim_time delay = delivery_delay(w) + direction->slow_us;
+	sim_time delay = delivery_delay(w) + direction->slow_us + transmission(w, packet, direction);
 
 	if (!w->config.lossy)
 		delay = in_order(w, packet, direction, delay);

@@ -139,5 +139,12 @@ extern const struct scenario scenario_par;
 extern const struct scenario scenario_par3;
 extern const struct scenario scenario_sector_loss;
 extern const struct scenario scenario_sector_loss_one;
+extern const struct scenario scenario_formation;
+extern const struct scenario scenario_clock_jumps;
+extern const struct scenario scenario_lanes;
+extern const struct scenario scenario_late_pull;
+extern const struct scenario scenario_late_reply;
+extern const struct scenario scenario_all_flights;
+extern const struct scenario scenario_many_segments;
 
 #endif /* SIM_SCENARIO_H */

@@ -458,6 +458,8 @@ struct direction
 	sim_time flap_until;
 	sim_time flap_us; /* longest time between two changes */
 	uint32_t slow_us; /* added to every delay */
+	uint32_t byte_ns; /* what a byte takes; a scenario's, else 0 */
+	sim_time busy_until[LANES];
 };
 
 /* X1: the highest run of a node that a process has met; it forgets with its life. */
