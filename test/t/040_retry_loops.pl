@@ -1,0 +1,96 @@
+# The README's retry loops, each as it stands there, for psql, psycopg and pgx: through answers that are lost (40003), nodes
+# that refuse (53000) and nodes that are gone, a put is answered at last and has had its effect once.
+
+use strict;
+use warnings;
+
+use IPC::Run;
+use PaxosKV::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $drivers = "$ENV{TESTDIR}/drivers";
+my @programs;
+for my $name (qw(psql psycopg pgx))
+{
+	if (-x "$drivers/$name/retry")
+	{
+		push @programs, $name;
+		next;
+	}
+  SKIP:
+	{
+		skip -r "$drivers/$name/missing" ? slurp_file("$drivers/$name/missing") : 'not made: test/drivers/make-retry', 1;
+	}
+}
+
+my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.commit_timeout = '2s'\n");
+my @ids = $cluster->ids;
+$cluster->wait_until_formed;
+
+# Starts each loop with a key of its own, on the nodes in this order.
+sub begin
+{
+	my ($what, @order) = @_;
+	my %run;
+	for my $name (@programs)
+	{
+		my $run = $run{$name} = { key => "$what $name", out => '', err => '' };
+		$run->{handle} = IPC::Run::start([ "$drivers/$name/retry", $what eq '' ? '' : $run->{key}, "it's $name",
+				map { $cluster->node($_)->connstr('postgres') } @order ],
+			'<', \undef, '>', \$run->{out}, '2>', \$run->{err}, IPC::Run::timeout(120));
+	}
+	return \%run;
+}
+
+sub check_all_answered
+{
+	my ($runs, $what) = @_;
+	$_->{handle}->finish for values %$runs;
+	for my $name (@programs)
+	{
+		my $run = $runs->{$name};
+		chomp $run->{out};
+		like($run->{out}, qr/^[1-9]\d*$/, "$what: $name has a revision") or diag $run->{err};
+		is($cluster->query(2, "SELECT value, revision, create_revision FROM paxos_get_row('$run->{key}')"),
+			"it's $name|$run->{out}|$run->{out}", '... which is that of the one effect that it had');
+	}
+	return;
+}
+
+check_all_answered(begin('first', @ids), 'all are up');
+
+# Its first node has the put chosen and does not come to apply it: the answer is that the outcome is unknown.
+my $slow = $cluster->worker_pid(1, 'apply');
+CORE::kill('STOP', $slow);
+my $runs = begin('second', @ids);
+check_all_answered($runs, 'an answer is lost');
+CORE::kill('CONT', $slow);
+my $unknown = () = slurp_file($cluster->node(1)->logfile) =~ /the outcome of the command is unknown/g;
+is($unknown, scalar @programs, '... which each of them was told once');
+
+# Its first node is alone and refuses, the others are gone.
+$cluster->kill($_) for 2, 3;
+$cluster->wait_for('it to know that it is alone', sub { $cluster->status(1, 'quorum') eq 'f' });
+my $offset = -s $cluster->node(1)->logfile;
+$runs = begin('third', @ids);
+$cluster->wait_for('each to be refused', sub {
+		my $refused = () = substr(slurp_file($cluster->node(1)->logfile), $offset) =~ /ERROR:  this node cannot reach a majority/g;
+		return $refused >= @programs;
+	});
+$cluster->start($_) for 2, 3;
+check_all_answered($runs, 'a node refuses, and two are gone');
+
+# What no other try would mend is not tried again.
+$runs = begin('', @ids);
+for my $name (@programs)
+{
+	$runs->{$name}{handle}->finish;
+	isnt($runs->{$name}{handle}->result(0), 0, "$name fails with an empty key");
+	like($runs->{$name}{err}, qr/22023|must not be empty/, '... with its reason');
+}
+is(() = slurp_file($cluster->node($_)->logfile) =~ /ERROR:.*must not be empty/g, $_ == 1 ? @programs : 0, "... which node $_ has said "
+	. ($_ == 1 ? 'once to each' : 'to nobody')) for @ids;
+
+$cluster->wait_until_equal;
+done_testing();
