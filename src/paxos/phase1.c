@@ -59,7 +59,7 @@ static void finish_adoption(struct paxos *p)
 	struct adoption *a = &p->adoption;
 
 	PAXOS_ASSERT(p, a->active && a->through == a->end);
-	if (a->end < p->chosen && !p->damage.damaged) /* S6: no quorum's log ends before it; somebody lied */
+	if (a->end < p->chosen) /* S6: no quorum's log ends before it, nor heals by less; somebody lied */
 	{
 		p->refused++;
 		step_down(p);
@@ -100,6 +100,18 @@ static void begin_adoption(struct paxos *p, uint32_t source, bool all_voters)
 		a->owe_pull = true;
 }
 
+/*
+ * D8: whether somebody knows more to be chosen than the best intact log of all voters holds: a record was synced that
+ * looks as if it never had been, and is bad wherever it was.
+ */
+static bool chosen_is_lost(const struct paxos *p, uint32_t source)
+{
+	for (uint32_t i = 0; i < p->n_peers; i++)
+		if (p->peers[i].follower.promise.chosen > p->peers[source].follower.promise.end)
+			return true;
+	return false;
+}
+
 /* P1, D7, D8: looks whether the Promises so far suffice. */
 static void try_adoption(struct paxos *p)
 {
@@ -108,6 +120,7 @@ static void try_adoption(struct paxos *p)
 	uint32_t n = 0;
 	uint32_t preferred = 0;
 	uint32_t source;
+	enum quorum_verdict verdict;
 
 	for (uint32_t i = 0; i < p->n_peers; i++)
 	{
@@ -126,7 +139,10 @@ static void try_adoption(struct paxos *p)
 										  .named_ballot = info->damage.named_ballot,
 										  .named_slot = info->damage.named_slot};
 	}
-	switch (quorum_phase1(votes, n, preferred, &source))
+	verdict = quorum_phase1(votes, n, preferred, &source);
+	if (verdict == QUORUM_ADOPT_OF_ALL && chosen_is_lost(p, index[source]))
+		verdict = QUORUM_UNRECOVERABLE;
+	switch (verdict)
 	{
 		case QUORUM_NOT_YET:
 			break;

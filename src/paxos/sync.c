@@ -79,7 +79,7 @@ bool recv_sync(struct paxos *p, struct peer *peer, const struct paxos_message *m
 		peer->accepted = (struct owed){.owed = true, .ballot = m->ballot, .after = p->last_write_id};
 		return true;
 	}
-	if (m->end < p->chosen && !p->damage.damaged) /* no leader's log ends before what is chosen */
+	if (m->end < p->chosen) /* no leader's log ends before what is chosen */
 		return false;
 	/* D7: heals this run only, and only from what this run said; nor does a late one reach a later run */
 	if ((p->damage.damaged || m->named_run != 0) && m->named_run != p->options.run)

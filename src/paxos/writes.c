@@ -130,7 +130,7 @@ void write_install(struct paxos *p, struct paxos_ballot ballot, uint64_t base, u
 	PAXOS_ASSERT(p, ballot_equal(ballot, p->promise));
 	PAXOS_ASSERT(p, ballot_above(ballot, p->accepted) || p->damage.damaged);
 	PAXOS_ASSERT(p, base <= p->end && base <= end);
-	PAXOS_ASSERT(p, p->damage.damaged || p->chosen <= end); /* what is chosen stays */
+	PAXOS_ASSERT(p, p->chosen <= end); /* what is chosen stays */
 	w = new_write(p, PAXOS_WRITE_INSTALL);
 	w->ballot = ballot;
 	w->base = base;

@@ -137,7 +137,7 @@ static void check_write(const struct core_node *n, const struct paxos_write *w)
 			MUST(w->base <= log->end && w->base <= w->end && w->base + 1 >= log->first_slot);
 			MUST(w->base == w->end || (same(n->staged, w->ballot) && n->staged_base == w->base));
 			MUST(w->base == w->end || n->staged_end >= w->end);
-			MUST(log->damaged || w->end >= n->chosen); /* what is chosen is never cut off */
+			MUST(w->end >= n->chosen); /* what is chosen is never cut off */
 			break;
 	}
 }
@@ -270,6 +270,7 @@ static void check_message(const struct core_node *n, const struct paxos_message 
 		case PAXOS_ACCEPT:
 			check_own_ballot(n, m->ballot);
 			check_entries(&n->taken, m);
+			MUST(m->chosen <= n->taken.end); /* A4: counted, not heard of others */
 			break;
 		case PAXOS_CHUNK:
 			check_entries(&n->durable, m);

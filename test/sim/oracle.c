@@ -185,15 +185,23 @@ static uint32_t count_for_quorum(const struct world *w)
 	return count;
 }
 
+/* D8: all voters answer, no bad copy is of something that was surely synced, and the best log lacks nothing chosen. */
 bool oracle_recoverable(const struct world *w)
 {
+	const struct image *best = &w->oracle->witnesses[1].durable;
+
 	if (count_for_quorum(w) >= world_quorum(w))
 		return true;
-	/* D8: all voters answer, and no bad copy is of something that was surely synced. */
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
-		if (world_lost(w, i) || (oracle_damaged(w, i) && !oracle_doubtful(w, i)))
+	{
+		const struct image *image = &w->oracle->witnesses[i].durable;
+
+		if (world_lost(w, i) || (image->damaged && !image->doubtful))
 			return false;
-	return true;
+		if (compare_positions(image->accepted, image->end, best->accepted, best->end) > 0)
+			best = image;
+	}
+	return best->end >= w->oracle->chosen_through;
 }
 
 /* ---------------------------------------------------------------- ballots */
