@@ -24,24 +24,6 @@ static bool is_up(const struct node *n)
 	return n->state == NODE_FORMING || n->state == NODE_RUNNING;
 }
 
-/* The node that says it leads with the highest ballot; 0: none. */
-static uint32_t leader(const struct world *w)
-{
-	struct paxos_ballot best = {0, 0, 0};
-
-	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
-	{
-		struct paxos_status status;
-
-		if (w->nodes[i].state != NODE_RUNNING)
-			continue;
-		paxos_status(w->nodes[i].core, &status);
-		if (status.role == PAXOS_LEADER && paxos_ballot_compare(status.ballot, best) > 0)
-			best = status.ballot;
-	}
-	return best.node_id;
-}
-
 static void crash(struct world *w, struct node *n, bool power)
 {
 	if (!is_up(n))
@@ -149,7 +131,7 @@ static uint32_t other_than(struct world *w, uint32_t node)
 /* Partial connectivity, as the Omni-Paxos paper names it. */
 static void shape(struct world *w, enum final_shape which)
 {
-	uint32_t node = leader(w);
+	uint32_t node = world_leader(w, false);
 
 	if (node == 0)
 		node = 1 + (uint32_t) rng_below(&w->fault_rng, w->config.n_nodes);
@@ -419,7 +401,7 @@ static enum fault draw_target(struct world *w, uint32_t *node)
 	if (fault == FAULT_LEADER)
 	{
 		fault = at_leader[rng_below(&w->fault_rng, sizeof(at_leader) / sizeof(at_leader[0]))];
-		*node = leader(w) != 0 ? leader(w) : *node;
+		*node = world_leader(w, false) != 0 ? world_leader(w, false) : *node;
 	}
 	return fault;
 }
@@ -512,7 +494,7 @@ static void hold_down(struct world *w, struct node *n)
 /* Of three nodes the leader only freezes for a while, since a second one is to die. */
 static void leader_goes(struct world *w)
 {
-	struct node *n = &w->nodes[leader(w)];
+	struct node *n = &w->nodes[world_leader(w, false)];
 
 	if (n->id == 0 || w->config.n_nodes < 3)
 		return;

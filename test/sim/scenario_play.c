@@ -94,20 +94,7 @@ void pass(struct world *w, uint64_t n_timeouts)
 
 uint32_t leader_of(const struct world *w)
 {
-	struct paxos_ballot best = {0, 0, 0};
-
-	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
-	{
-		struct paxos_status status;
-
-		if (w->nodes[i].state != NODE_RUNNING)
-			continue;
-		paxos_status(w->nodes[i].core, &status);
-		if (status.role == PAXOS_LEADER && status.leader_id == i && status.quorum &&
-			paxos_ballot_compare(status.ballot, best) > 0)
-			best = status.ballot;
-	}
-	return best.node_id;
+	return world_leader(w, true);
 }
 
 static bool node_rests(const struct world *w, const struct node *n, uint32_t leader)

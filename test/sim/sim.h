@@ -610,6 +610,8 @@ void world_enter_phase(struct world *w, enum phase phase);
 _Noreturn void world_fail(struct world *w, const char *rule, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 uint32_t world_quorum(const struct world *w);
+/* The node that leads with the highest ballot, or says so; "ready": only one that a quorum follows.  0: none. */
+uint32_t world_leader(const struct world *w, bool ready);
 /* The log that this voter began with is gone for good, or may not be used any more (F1, X1, XX001). */
 bool world_lost(const struct world *w, uint32_t node);
 uint32_t world_n_lost(const struct world *w);

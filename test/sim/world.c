@@ -358,6 +358,24 @@ uint32_t world_quorum(const struct world *w)
 	return w->config.n_nodes / 2 + 1;
 }
 
+uint32_t world_leader(const struct world *w, bool ready)
+{
+	struct paxos_ballot best = {0, 0, 0};
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+	{
+		struct paxos_status status;
+
+		if (w->nodes[i].state != NODE_RUNNING)
+			continue;
+		paxos_status(w->nodes[i].core, &status);
+		if (status.role == PAXOS_LEADER && (!ready || (status.leader_id == i && status.quorum)) &&
+			paxos_ballot_compare(status.ballot, best) > 0)
+			best = status.ballot;
+	}
+	return best.node_id;
+}
+
 bool world_lost(const struct world *w, uint32_t node)
 {
 	const struct node *n = &w->nodes[node];
