@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "paxos/internal.h"
+#include "paxos/session.h"
 
 const struct paxos_ballot no_ballot = {0, 0, 0};
 
@@ -23,6 +24,9 @@ static uint32_t window_commands(const struct paxos_options *options)
 {
 	return options->window_bytes / COMMAND_COST_MIN + 2;
 }
+
+_Static_assert(PAXOS_MAX_WINDOW_BYTES / COMMAND_COST_MIN + 2 <= SESSION_UNRESOLVED_MAX,
+			   "O4: no number is handed out that a fence does not reach");
 
 static uint32_t unchosen_capacity(const struct paxos_config *config, const struct paxos_options *options)
 {
@@ -97,6 +101,7 @@ struct paxos *paxos_create(void *memory, const struct paxos_config *config,
 	p->random = options->seed;
 	PAXOS_ASSERT(p, config->n_members >= 1 && config->n_members <= PAXOS_MAX_MEMBERS);
 	PAXOS_ASSERT(p, options->window_bytes >= COMMAND_COST_MIN && options->election_timeout_ms >= 5);
+	PAXOS_ASSERT(p, options->window_bytes <= PAXOS_MAX_WINDOW_BYTES);
 	PAXOS_ASSERT(p, state->first_slot >= 1 && state->end + 1 >= state->first_slot);
 	PAXOS_ASSERT(p, paxos_ballot_compare(state->accepted, state->promise) <= 0);
 	create_peers(p);

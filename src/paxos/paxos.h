@@ -40,6 +40,8 @@
 #define PAXOS_MAX_BATCH 256
 /* Every node accepts entries up to this size, header included, whatever its own clients may submit. */
 #define PAXOS_MAX_ENTRY_BYTES (64u << 20)
+/* The largest paxos_options.window_bytes. */
+#define PAXOS_MAX_WINDOW_BYTES (4u << 20)
 
 /* ---------------------------------------------------------------- words */
 

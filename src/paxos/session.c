@@ -144,7 +144,8 @@ bool session_void_number(struct session_table *table, uint64_t session, uint64_t
 {
 	struct session *found = (struct session *) session_find(table, session);
 
-	if (found == NULL || !found->open || number <= found->last_number)
+	if (found == NULL || !found->open || number <= found->last_number ||
+		number - found->last_number > SESSION_UNRESOLVED_MAX)
 		return false;
 	found->has_void = true;
 	return true;

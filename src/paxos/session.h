@@ -25,6 +25,16 @@ struct session
 /* One per (node id, store id) that is or was a member; closed ones stay for O4's sake. */
 #define SESSION_TABLE_MAX 64
 
+/*
+ * O4: more commands of one session are never numbered and not resolved.  Decides what a fence changes, on every node
+ * alike: it never changes.
+ *
+ * So a number n that was handed out before a fence was proposed is at most the session's last number, as of the
+ * fence's slot, and that many: when n was handed out, fewer numbers below it were not resolved; resolved ones were
+ * chosen by then, and what is chosen before an entry is proposed lies in a lower slot than that entry.
+ */
+#define SESSION_UNRESOLVED_MAX 16386
+
 struct session_table
 {
 	uint32_t n;
@@ -53,7 +63,8 @@ const struct session *session_find(const struct session_table *table, uint64_t s
 
 /*
  * O4: a fence of that number.  True: the session is open and has not reached the number, which is void from now on (and
- * the caller remembers it; has_void says that there are such numbers).  False: the fence changes nothing.
+ * the caller remembers it; has_void says that there are such numbers).  False: the fence changes nothing, also where the
+ * number is further ahead than any that can have been handed out, so that void numbers stay few.
  */
 bool session_void_number(struct session_table *table, uint64_t session, uint64_t number);
 

@@ -18,7 +18,7 @@
 /* How long entries that no client of this node waits for may gather. */
 #define GATHER_MS 2
 /* A3, X4: bytes in flight to each follower. */
-#define WINDOW_BYTES (4u << 20)
+#define WINDOW_BYTES PAXOS_MAX_WINDOW_BYTES
 /* A6: far above the sum of all windows. */
 #define UNAPPLIED_BYTES_MAX (UINT64CONST(256) << 20)
 

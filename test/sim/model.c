@@ -256,6 +256,22 @@ static bool id_admits(struct model *m, const struct request *request, const uint
 	return false;
 }
 
+/* O4: a number is void from its fence on.  None was ever handed out that is further ahead than X4 lets it. */
+static void fence_number(struct world *w, struct model *m, const struct request *target)
+{
+	for (uint32_t i = 0; i < m->table.sessions.n; i++)
+	{
+		const struct session *s = &m->table.sessions.sessions[i];
+
+		if (s->session != target->session || s->last_number >= target->number)
+			continue;
+		if (target->number - s->last_number > w->config.window_bytes / 256 + 2)
+			world_fail(w, "O4", "s%u-%u was handed out; the session was not beyond %u when it was given up",
+					   (unsigned) target->session, (unsigned) target->number, (unsigned) s->last_number);
+		void_number(m, target->session, target->number);
+	}
+}
+
 static void fold_fence(struct world *w, struct model *m, uint64_t slot, const struct request *request)
 {
 	const struct request *target = request->target;
@@ -271,10 +287,7 @@ static void fold_fence(struct world *w, struct model *m, uint64_t slot, const st
 											   .slot = slot});
 		return;
 	}
-	for (uint32_t i = 0; i < m->table.sessions.n; i++)
-		if (m->table.sessions.sessions[i].session == target->session &&
-			m->table.sessions.sessions[i].last_number < target->number)
-			void_number(m, target->session, target->number);
+	fence_number(w, m, target);
 }
 
 /* ---------------------------------------------------------------- the fold */

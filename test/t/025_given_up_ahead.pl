@@ -1,4 +1,5 @@
 # A number that is given up before its command is chosen: the command has no effect, and nobody is told that it will.
+# One further ahead than any that a node can have handed out stays as it is: void numbers are replicated state.
 
 use strict;
 use warnings;
@@ -27,6 +28,28 @@ kill CONT => $apply;
 is($cluster->get($id, 'key'), 'first', 'it had no effect');
 is($cluster->query($id, "SELECT outcome FROM paxos_outcome('s$session-$next')"), 'not applied', '... as was said');
 $cluster->put($id, 'key', 'third');
+
+# The last number is one behind the next one's, and each call is a command of the node that is asked: the other's.
+my $unresolved = 16386;
+$next = 1 + $cluster->query($id, "SELECT max(number) FROM paxos_log(max_rows => NULL) WHERE session = $session");
+my $reached = $next - 1 + $unresolved;
+my $voids = "SELECT count(*) FROM paxoskv.void_numbers WHERE session = $session";
+my $before = $cluster->query($other, $voids);
+for my $number ($reached + 1, 9223372036854775807)
+{
+	is($cluster->query($other, "SELECT outcome FROM paxos_outcome('s$session-$number', give_up => true)"), 'unknown',
+		"$number is too far ahead to be given up");
+}
+is($cluster->query($other, $voids), $before, '... and nothing is remembered of it');
+is($cluster->query($other, "SELECT outcome FROM paxos_outcome('s$session-$reached', give_up => true)"), 'not applied',
+	'the last number that can have been handed out can be given up');
+is($cluster->query($other, $voids), $before + 1, '... and that is remembered');
+$cluster->put($id, 'key', 'fourth');
+for my $node ($cluster->ids)
+{
+	is($cluster->query($node, "SELECT outcome FROM paxos_outcome('s$session-@{[$reached + 1]}')"), 'unknown',
+		"node $node says so, too");
+}
 $cluster->wait_until_equal;
 
 done_testing();

@@ -217,6 +217,10 @@ static void test_sessions(void)
 	ok(session_find(&table, 10)->has_void, "... the session has void numbers");
 	is_u64(session_find(&table, 10)->last_number, 1, "... and its last number did not move");
 	ok(!session_void_number(&table, 11, 3), "none of an unknown session");
+	ok(session_void_number(&table, 10, 1 + SESSION_UNRESOLVED_MAX),
+	   "the last one that can have been handed out");
+	ok(!session_void_number(&table, 10, 2 + SESSION_UNRESOLVED_MAX), "none further ahead");
+	ok(!session_void_number(&table, 10, UINT64_MAX), "... however far");
 	ok(!session_take_closed(&table, &closed), "nothing is closed");
 	open_run(&table, 20, 2);
 	ok(!session_void_number(&table, 10, 9), "none of a closed one");
