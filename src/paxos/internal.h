@@ -131,6 +131,7 @@ struct peer
 	uint64_t run_met_round;
 	uint64_t fence_run; /* tell it that this run is fenced; 0: nothing to tell */
 	bool fence_both;
+	bool fence_heard; /* ... and the highest once it is heard: the connection may be with the lower one */
 
 	/* E: what its last answer said */
 	bool owe_heartbeat;

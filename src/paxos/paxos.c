@@ -206,13 +206,19 @@ static bool check_run(struct paxos *p, struct peer *peer, const struct paxos_mes
 	{
 		peer->run_met = m->run;
 		peer->run_met_round = p->round + 1;
+		peer->fence_heard = false;
 	}
 	if (m->run == peer->run_met)
+	{
+		if (peer->fence_heard)
+			peer->fence_run = m->run;
+		peer->fence_heard = false;
 		return true;
+	}
 	if (m->type == PAXOS_HEARTBEAT_REPLY && m->sequence >= peer->run_met_round && m->sequence <= p->round)
 	{
 		peer->fence_run = m->run;
-		peer->fence_both = true;
+		peer->fence_both = peer->fence_heard = true;
 	}
 	return false;
 }

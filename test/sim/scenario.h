@@ -139,6 +139,7 @@ extern const struct scenario scenario_par;
 extern const struct scenario scenario_par3;
 extern const struct scenario scenario_sector_loss;
 extern const struct scenario scenario_sector_loss_one;
+extern const struct scenario scenario_two_copies;
 extern const struct scenario scenario_formation;
 extern const struct scenario scenario_clock_jumps;
 extern const struct scenario scenario_lanes;

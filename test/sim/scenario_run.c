@@ -20,7 +20,7 @@ static const struct scenario *const scenarios[] = {
 	&scenario_sector_loss,   &scenario_sector_loss_one, &scenario_par,
 	&scenario_par3,          &scenario_clock_jumps,     &scenario_lanes,
 	&scenario_late_pull,     &scenario_late_reply,      &scenario_all_flights,
-	&scenario_many_segments, &scenario_formation,
+	&scenario_many_segments, &scenario_formation,       &scenario_two_copies,
 };
 
 #define N_SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))

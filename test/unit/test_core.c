@@ -150,6 +150,11 @@ static void test_two_runs_fence(void)
 	receive(&m);
 	ok(next(PAXOS_FENCE, &m) && m.named_run == 6, "a lower run that answers a later question is fenced (X1)");
 	ok(next(PAXOS_FENCE, &m) && m.named_run == 7, "and so is the higher");
+	m = message(PAXOS_HEARTBEAT, 2, 0);
+	m.run = 7;
+	receive(&m);
+	ok(next(PAXOS_FENCE, &m) && m.named_run == 7,
+	   "again once it is heard: the connection may be the lower's");
 	m = message(PAXOS_FENCE, 2, 0);
 	m.run = 7;
 	m.named_run = 5;
