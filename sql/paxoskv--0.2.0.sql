@@ -56,7 +56,8 @@ CREATE TABLE paxoskv.state (
 	config bytea NOT NULL,
 	sessions bytea NOT NULL,
 	request_count bigint NOT NULL,
-	newest_dropped bigint NOT NULL
+	newest_dropped bigint NOT NULL,
+	diverged text
 ) WITH (
 	fillfactor = 10,
 	vacuum_truncate = off
@@ -73,6 +74,7 @@ COMMENT ON COLUMN paxoskv.state.config IS 'the cluster''s members, encoded';
 COMMENT ON COLUMN paxoskv.state.sessions IS 'sessions that are open and what was applied of each, encoded';
 COMMENT ON COLUMN paxoskv.state.request_count IS 'how many request ids are remembered';
 COMMENT ON COLUMN paxoskv.state.newest_dropped IS 'slot of the newest request id that was forgotten';
+COMMENT ON COLUMN paxoskv.state.diverged IS 'why this node applies nothing more: its rows are not the cluster''s';
 
 -- What is remembered of request ids, given-up numbers and closed sessions; replicated, as the rows are.
 CREATE TABLE paxoskv.requests (
@@ -382,10 +384,23 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'paxoskv_read_nodes'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 3;
 
+CREATE FUNCTION @extschema@.paxos_verify(
+	slot bigint DEFAULT NULL,
+	OUT node_id integer,
+	OUT slot bigint,
+	OUT state_hash text,
+	OUT rows bigint,
+	OUT agrees boolean)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'paxos_verify'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 3;
+
 COMMENT ON FUNCTION @extschema@.paxos_status() IS
 	'one row: what this node is, who leads, how far it is, and in detail what is wrong, if anything is; works in every state of the node';
 COMMENT ON FUNCTION @extschema@.paxos_log(bigint, bigint) IS
 	'the chosen entries of this node''s log, one row for each operation';
+COMMENT ON FUNCTION @extschema@.paxos_verify(bigint) IS
+	'recomputes the state hash from the rows on all nodes and says whose is not the cluster''s: such a node stops applying';
 COMMENT ON FUNCTION paxoskv.read_nodes() IS 'the rows of view paxoskv.nodes';
 
 -- ---------------------------------------------------------------- views
@@ -453,7 +468,8 @@ REVOKE ALL ON FUNCTION
 	@extschema@.paxos_sync(text),
 	@extschema@.paxos_wait(bigint),
 	@extschema@.paxos_status(),
-	@extschema@.paxos_log(bigint, bigint)
+	@extschema@.paxos_log(bigint, bigint),
+	@extschema@.paxos_verify(bigint)
 FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA paxoskv TO pg_monitor;

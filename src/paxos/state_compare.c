@@ -88,7 +88,7 @@ static uint32_t holders_of(const struct state_point *state, const struct state_p
 }
 
 enum state_verdict state_judge(const struct state_point *own, const struct state_point *const *those,
-							   uint32_t n_voters)
+							   uint32_t n_voters, uint32_t n_lost)
 {
 	uint32_t majority = quorum_phase2_size(n_voters);
 	uint32_t known = 0;
@@ -109,5 +109,5 @@ enum state_verdict state_judge(const struct state_point *own, const struct state
 		return STATE_AGREES;
 	if (most >= majority)
 		return STATE_MINORITY;
-	return most + (n_voters - known) < majority ? STATE_NO_MAJORITY : STATE_UNDECIDED;
+	return most + (n_voters - known - n_lost) < majority ? STATE_NO_MAJORITY : STATE_UNDECIDED;
 }

@@ -71,9 +71,9 @@ enum state_verdict
 
 /*
  * Judges one node's point by those that the voters have at its slot; those[i] NULL: not known, which is no difference.
- * A voter's own point is among them.
+ * A voter's own point is among them.  n_lost of those not known never will be: they have stopped before that slot.
  */
 enum state_verdict state_judge(const struct state_point *own, const struct state_point *const *those,
-							   uint32_t n_voters);
+							   uint32_t n_voters, uint32_t n_lost);
 
 #endif /* PAXOS_STATE_COMPARE_H */

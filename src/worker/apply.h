@@ -13,8 +13,8 @@
  *	 paxoskv.kv	   (partition text, key text, value text, value_kind smallint, revision bigint,
  *					create_revision bigint, written_at timestamptz, hash bytea)
  *	 paxoskv.state (only_row boolean, store_id bytea, applied_slot bigint, state_hash bytea, row_count bigint,
- *					config bytea, sessions bytea, request_count bigint, newest_dropped bigint): no row until
- *					the first batch
+ *					config bytea, sessions bytea, request_count bigint, newest_dropped bigint, diverged text):
+ *					no row until the first batch
  *	 paxoskv.requests, paxoskv.void_numbers, paxoskv.closed_sessions: see apply_memory.c
  */
 #ifndef PAXOSKV_APPLY_H
@@ -29,7 +29,8 @@
 
 #include "paxos/outcome.h"
 #include "paxos/session.h"
-#include "paxos/state_hash.h"
+#include "paxos/state_compare.h"
+#include "worker/state_board.h"
 #include "worker/store_values.h"
 
 /* What is stored together with the rows (T1).  A batch works on a copy, adopted after its commit (X5). */
@@ -38,11 +39,13 @@ typedef struct ApplyState
 	bool stored;           /* the table has its row ... */
 	ItemPointerData place; /* ... here */
 	struct paxos_id store_id;
+	char diverged[DIVERGENCE_MAX]; /* T3: why nothing more is applied; "": it goes on */
 	uint64 applied;
 	struct state_hash hash;
 	int64 rows;
 	struct session_table sessions;
-	int64 request_count;   /* ids remembered (O2) ... */
+	struct state_points points; /* T3; not stored */
+	int64 request_count;        /* ids remembered (O2) ... */
 	uint64 newest_dropped; /* ... and the slot of the newest one that no longer is; 0: none was dropped */
 } ApplyState;
 
@@ -90,9 +93,12 @@ typedef struct ApplyRow
 	/* in the table */
 	bool stored;
 	ItemPointerData place;
-	struct state_hash stored_hash;
+	/* in the state's hash */
+	bool counted;
+	struct state_hash counted_hash;
 	/* folded; at first as the table has it, without the value: store_read_value() */
-	bool dirty;
+	bool dirty;     /* since it was written */
+	bool uncounted; /* since it was counted */
 	bool exists;
 	const char *value; /* NULL: as the table has it */
 	uint32 value_length;
@@ -151,6 +157,8 @@ extern void store_prepare(void);
 extern bool store_read_state(ApplyState *state);
 /* Error if the row is not there any more. */
 extern void store_write_state(ApplyState *state, const struct paxos_config *config);
+/* Stores why nothing more is applied, durably when the transaction has committed. */
+extern void store_write_diverged(const char *why);
 /* Deletes a partition, or all of them (NULL).  Returns the rows deleted and the sum of their hashes. */
 extern int64 store_clear(const char *partition, uint32 partition_length, struct state_hash *sum);
 

@@ -184,22 +184,38 @@ static void hash_row(ApplyRow *row)
 	row->hash = state_hash_row(&columns);
 }
 
-/* After it was written the table has it as folded. */
-static void settle_row(ApplyState *state, ApplyRow *row)
+static void count_row(ApplyState *state, ApplyRow *row)
 {
-	if (row->stored)
+	if (row->counted)
 	{
-		state->hash = state_hash_subtract(state->hash, row->stored_hash);
+		state->hash = state_hash_subtract(state->hash, row->counted_hash);
 		state->rows--;
 	}
 	if (row->exists)
 	{
+		hash_row(row);
 		state->hash = state_hash_add(state->hash, row->hash);
 		state->rows++;
 	}
-	row->stored = row->exists;
-	row->stored_hash = row->hash;
-	row->dirty = false;
+	row->counted = row->exists;
+	row->counted_hash = row->hash;
+	row->uncounted = false;
+}
+
+/* Brings the state's hash and number of rows to what is folded so far. */
+static void count_rows(Fold *fold)
+{
+	for (int i = 0; i < fold->n_rows; i++)
+		if (fold->rows[i]->uncounted)
+			count_row(fold->state, fold->rows[i]);
+}
+
+static void note_point(Fold *fold, uint64 slot)
+{
+	ApplyState *state = fold->state;
+
+	count_rows(fold);
+	state_points_add(&state->points, (struct state_point){slot, (uint64) state->rows, state->hash});
 }
 
 static void write_rows(Fold *fold)
@@ -207,20 +223,21 @@ static void write_rows(Fold *fold)
 	ApplyRow **changed = palloc((fold->n_rows + 1) * sizeof(ApplyRow *));
 	int n = 0;
 
+	count_rows(fold);
 	for (int i = 0; i < fold->n_rows; i++)
 	{
 		ApplyRow *row = fold->rows[i];
 
-		if (!row->dirty || (!row->exists && !row->stored))
-			continue;
-		if (row->exists)
-			hash_row(row);
-		changed[n++] = row;
+		if (row->dirty && (row->exists || row->stored))
+			changed[n++] = row;
 	}
 	if (n > 0)
 		store_write_rows(fold->store, changed, n);
 	for (int i = 0; i < n; i++)
-		settle_row(fold->state, changed[i]);
+	{
+		changed[i]->stored = changed[i]->exists;
+		changed[i]->dirty = false;
+	}
 	pfree(changed);
 }
 
@@ -233,7 +250,7 @@ static void fold_put(Fold *fold, const ApplyEntry *entry, const struct entry_hea
 
 	if (!row->exists)
 		row->create_revision = entry->slot;
-	row->exists = row->dirty = true;
+	row->exists = row->dirty = row->uncounted = true;
 	row->value = operation->value;
 	row->value_length = operation->value_length;
 	row->value_kind = operation->value_kind;
@@ -247,7 +264,7 @@ static int64 fold_delete(Fold *fold, const struct operation *operation)
 	int64 removed = row->exists ? 1 : 0;
 
 	row->exists = false;
-	row->dirty = true;
+	row->dirty = row->uncounted = true;
 	return removed;
 }
 
@@ -267,7 +284,7 @@ static int64 fold_clear(Fold *fold, const struct operation *operation)
 
 		if (all || (row->partition_length == operation->partition_length &&
 					memcmp(row->partition, operation->partition, row->partition_length) == 0))
-			row->stored = row->exists = false;
+			row->stored = row->exists = row->counted = false;
 	}
 	return removed;
 }
@@ -635,10 +652,13 @@ int apply_fold(ApplyEntry *entries, int n, const struct paxos_config *config, ui
 			keep_closed_sessions(state);
 		if (verdict == SESSION_APPLY && entry_decode_header(&entries[i].entry, &header))
 			fold_numbered(&fold, &entries[i], &header, &results[n_results++]);
+		if (is_fixed_slot(entries[i].slot))
+			note_point(&fold, entries[i].slot);
 	}
 	write_rows(&fold);
 	if (fold.store != NULL)
 		store_close_rows(fold.store);
 	state->applied = entries[i - 1].slot;
+	note_point(&fold, state->applied);
 	return n_results;
 }

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -16,6 +17,7 @@ enum
 {
 	READ_STATE,
 	INSERT_STATE,
+	WRITE_DIVERGED,
 	CLEAR_PARTITION,
 	CLEAR_ALL,
 	N_STATEMENTS
@@ -24,11 +26,12 @@ enum
 static StorePlan plans[N_STATEMENTS] = {
 	[READ_STATE] =
 		{"SELECT store_id, applied_slot, state_hash, row_count, sessions, request_count, newest_dropped, "
-		 "ctid FROM paxoskv.state"},
+		 "ctid, diverged FROM paxoskv.state"},
 	[INSERT_STATE] =
 		{"INSERT INTO paxoskv.state (applied_slot, state_hash, row_count, sessions, store_id, config, "
 		 "request_count, newest_dropped) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ctid",
 		 {INT8OID, BYTEAOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID, INT8OID}},
+	[WRITE_DIVERGED] = {"UPDATE paxoskv.state SET diverged = $1", {TEXTOID}},
 	[CLEAR_PARTITION] = {"DELETE FROM paxoskv.kv WHERE partition OPERATOR(pg_catalog.=) $1 RETURNING hash",
 						 {TEXTOID}},
 	[CLEAR_ALL] = {"DELETE FROM paxoskv.kv RETURNING hash"},
@@ -63,6 +66,13 @@ static Datum column(uint64 row, int number)
 
 /* ---------------------------------------------------------------- state */
 
+static void read_diverged(char *diverged)
+{
+	char *why = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 9);
+
+	strlcpy(diverged, why == NULL ? "" : why, DIVERGENCE_MAX);
+}
+
 bool store_read_state(ApplyState *state)
 {
 	bytea *store_id;
@@ -82,6 +92,8 @@ bool store_read_state(ApplyState *state)
 	state->request_count = DatumGetInt64(column(0, 6));
 	state->newest_dropped = (uint64) DatumGetInt64(column(0, 7));
 	state->place = *(ItemPointer) DatumGetPointer(column(0, 8));
+	read_diverged(state->diverged);
+	state_points_add(&state->points, (struct state_point){state->applied, (uint64) state->rows, state->hash});
 	state->stored = true;
 	return true;
 }
@@ -111,6 +123,17 @@ void store_write_state(ApplyState *state, const struct paxos_config *config)
 		store_update_state(state, store_sessions_datum(&state->sessions));
 	else
 		insert_state(state, config);
+}
+
+void store_write_diverged(const char *why)
+{
+	Datum values[1] = {CStringGetTextDatum(why)};
+
+	SPI_connect();
+	if (run(WRITE_DIVERGED, values, SPI_OK_UPDATE) != 1)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("paxoskv.state has lost its row")));
+	SPI_finish();
+	ForceSyncCommit();
 }
 
 /* ---------------------------------------------------------------- clears */

@@ -159,7 +159,7 @@ static void read_row(TupleTableSlot *slot, ApplyRow *row)
 	row->create_revision = (uint64) DatumGetInt64(column(slot, KV_CREATE_REVISION));
 	row->written_at_us = DatumGetTimestampTz(column(slot, KV_WRITTEN_AT)) +
 						 (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-	row->stored_hash = store_hash_of(column(slot, KV_HASH));
+	row->counted_hash = store_hash_of(column(slot, KV_HASH));
 }
 
 static void find_row(StoreRows *rows, ApplyRow *row)
@@ -168,7 +168,7 @@ static void find_row(StoreRows *rows, ApplyRow *row)
 	rows->keys[1].sk_argument = text_datum(row->key, row->key_length);
 	index_rescan(rows->scan, rows->keys, lengthof(rows->keys), NULL, 0);
 	row->stored = index_getnext_slot(rows->scan, ForwardScanDirection, rows->found);
-	row->exists = row->stored;
+	row->exists = row->counted = row->stored;
 	if (row->stored)
 		read_row(rows->found, row);
 	pfree(DatumGetPointer(rows->keys[0].sk_argument));

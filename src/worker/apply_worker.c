@@ -35,6 +35,7 @@
 #include "pg_compat.h"
 #include "worker/apply.h"
 #include "worker/feed.h"
+#include "worker/recount.h"
 #include "worker/settings.h"
 #include "worker/shmem.h"
 #include "worker/store_tables.h"
@@ -279,21 +280,7 @@ static void wait_for_extension(void)
 	}
 }
 
-static void read_state(void)
-{
-	ApplyState state;
-
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
-	store_prepare();
-	store_read_state(&state);
-	SPI_finish();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	apply.state = state;
-	pg_atomic_write_u64(&paxos_shared->applied_slot, state.applied);
-}
+/* ---------------------------------------------------------------- errors */
 
 /* In a PG_CATCH block: ends the transaction, and returns its error in the context. */
 static ErrorData *take_error(MemoryContext context)
@@ -317,6 +304,109 @@ static bool is_reminder_due(void)
 		return false;
 	apply.reminded_at = now;
 	return true;
+}
+
+/* ---------------------------------------------------------------- a state that is not the cluster's (T3) */
+
+static void store_diverged(const char *why)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		store_write_diverged(why);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		strlcpy(apply.state.diverged, why, sizeof(apply.state.diverged));
+	}
+	PG_CATCH();
+	{
+		ErrorData *error = take_error(context);
+
+		ereport(LOG, (errcode(error->sqlerrcode),
+					  errmsg("paxoskv cannot store now why apply has stopped: %s", error->message)));
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+}
+
+/* Applies nothing more, in this life or a later one: until the tables are made anew. */
+pg_noreturn static void stay_stopped(const char *why)
+{
+	ereport(LOG,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("paxoskv apply has stopped: the rows of this node are not the cluster's"),
+			 errdetail("%s", why),
+			 errhint("Reads and writes are refused here, the other nodes go on. If the log still begins at "
+					 "slot 1 (first_slot in paxos_status()), the rows can be made from it anew: take paxoskv "
+					 "out of shared_preload_libraries and restart, DROP EXTENSION paxoskv, put it back and "
+					 "restart, CREATE EXTENSION paxoskv.")));
+	report(DATABASE_READY, true, why);
+	apply.reminded_at = 0;
+	for (;;)
+	{
+		/* Until it is stored it is tried again; there is a row to store it in once something was applied. */
+		if (apply.state.stored && apply.state.diverged[0] == '\0' && is_reminder_due())
+			store_diverged(why);
+		wait_latch(apply.state.diverged[0] == '\0' ? REMIND_MS : -1);
+		reload_if_asked();
+	}
+}
+
+static void stop_if_diverged(void)
+{
+	StateBoard *board = &paxos_shared->state;
+	char why[DIVERGENCE_MAX];
+
+	if (pg_atomic_read_u32(&board->diverged) == 0)
+		return;
+	LWLockAcquire(paxos_shared->status_lock, LW_SHARED);
+	strlcpy(why, board->divergence, sizeof(why));
+	LWLockRelease(paxos_shared->status_lock);
+	stay_stopped(why);
+}
+
+/* What an earlier life stored holds in this one. */
+static void publish_stored_divergence(void)
+{
+	StateBoard *board = &paxos_shared->state;
+
+	if (apply.state.diverged[0] == '\0')
+		return;
+	LWLockAcquire(paxos_shared->status_lock, LW_EXCLUSIVE);
+	strlcpy(board->divergence, apply.state.diverged, sizeof(board->divergence));
+	pg_atomic_write_u32(&board->diverged, 1);
+	LWLockRelease(paxos_shared->status_lock);
+}
+
+static void publish_points(void)
+{
+	LWLockAcquire(paxos_shared->status_lock, LW_EXCLUSIVE);
+	paxos_shared->state.points = apply.state.points;
+	LWLockRelease(paxos_shared->status_lock);
+}
+
+/* ---------------------------------------------------------------- the state, when a life begins */
+
+static void read_state(void)
+{
+	ApplyState state;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	store_prepare();
+	store_read_state(&state);
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	apply.state = state;
+	publish_stored_divergence();
+	publish_points();
+	pg_atomic_write_u64(&paxos_shared->applied_slot, state.applied);
 }
 
 static void report_unreadable(const ErrorData *error)
@@ -478,6 +568,7 @@ static void publish_results(ApplyResult *results, int n)
 	static int procs[BATCH_ENTRIES];
 	int n_procs = 0;
 
+	publish_points();
 	pg_atomic_write_u64(&paxos_shared->applied_slot, apply.state.applied);
 	if (n > 0)
 	{
@@ -541,6 +632,16 @@ static void load_config(void)
 		elog(ERROR, "entries were chosen without a configuration");
 }
 
+/* A superuser may have copied rows in before there was a cluster: they are part of the state. */
+static void count_what_is_there(ApplyState *state)
+{
+	Recount recount;
+
+	recount_tables(&recount);
+	state->hash = recount.result.found.hash;
+	state->rows = (int64) recount.result.found.rows;
+}
+
 static int apply_in_transaction(ApplyEntry *entries, int n, ApplyState *state)
 {
 	int n_results;
@@ -553,6 +654,7 @@ static int apply_in_transaction(ApplyEntry *entries, int n, ApplyState *state)
 		LWLockAcquire(paxos_shared->status_lock, LW_SHARED);
 		state->store_id = paxos_shared->store_id;
 		LWLockRelease(paxos_shared->status_lock);
+		count_what_is_there(state);
 	}
 	n_results = apply_fold(entries, n, &apply.config, paxos_shared->map_session, state, apply.results,
 						   apply.details_context);
@@ -660,8 +762,10 @@ static bool apply_entries(ApplyEntry *entries, int n)
 
 	for (;;)
 	{
-		BatchOutcome outcome = try_entries(entries, n, message, sizeof(message));
+		BatchOutcome outcome;
 
+		stop_if_diverged();
+		outcome = try_entries(entries, n, message, sizeof(message));
 		if (outcome == BATCH_DONE && apply.state.applied == entries[n - 1].slot)
 			return true;
 		if (outcome == BATCH_DONE)
@@ -783,6 +887,7 @@ void paxoskv_apply_main(Datum arg)
 	{
 		check_interrupts();
 		reload_if_asked();
+		stop_if_diverged();
 		if (feed_reader_broken(&apply.feed))
 		{
 			report(DATABASE_READY, false, "");

@@ -37,7 +37,7 @@ bool client_preloaded(void)
 }
 
 /* The store lives in one database of the server. */
-static void require_database(void)
+void client_require_database(void)
 {
 	static Oid checked = InvalidOid;
 	char *name;
@@ -53,7 +53,7 @@ static void require_database(void)
 	checked = MyDatabaseId;
 }
 
-static void require_primary(void)
+void client_require_primary(void)
 {
 	if (RecoveryInProgress())
 		ereport(ERROR,
@@ -92,6 +92,13 @@ static void check_admission(RequestKind kind, bool has_request_id)
 	if (kind == REQUEST_READ && (admission == ADMIT_APPLY_BEHIND || admission == ADMIT_DISK_FULL))
 		return;
 	refuse(refused_as(kind, has_request_id), admission);
+}
+
+/* T3: what a node has applied is not to be relied on where its rows are known to be wrong. */
+static void check_not_diverged(RequestKind kind, bool has_request_id)
+{
+	if (pg_atomic_read_u32(&paxos_shared->state.diverged) != 0)
+		refuse(refused_as(kind, has_request_id), ADMIT_DIVERGED);
 }
 
 /* By a clock that nobody sets. */
@@ -497,8 +504,9 @@ ClientResult client_submit(const struct operation *operations, uint32 n_operatio
 
 	require_preloaded();
 	check_write_allowed();
-	require_database();
+	client_require_database();
 	size = checked_size(&submission);
+	check_not_diverged(REQUEST_COMMAND, request_id_length > 0);
 	if (request_id_length > 0 && is_remembered(&submission, size, &result))
 		return result;
 	check_admission(REQUEST_COMMAND, request_id_length > 0);
@@ -511,7 +519,7 @@ void client_give_up(const struct fence *fence)
 
 	require_preloaded();
 	check_write_allowed();
-	require_database();
+	client_require_database();
 	check_admission(REQUEST_COMMAND, false);
 	(void) submit(&submission, checked_size(&submission));
 }
@@ -566,10 +574,11 @@ uint64 client_wait_for_read(ReadLevel level)
 	uint64 deadline;
 
 	require_preloaded();
-	require_database();
+	client_require_database();
 	if (level == READ_LOCAL)
 		return pg_atomic_read_u64(&paxos_shared->applied_slot);
-	require_primary();
+	client_require_primary();
+	check_not_diverged(REQUEST_READ, false);
 	check_admission(REQUEST_READ, false);
 	deadline = deadline_from_now();
 	return wait_applied(read_index(level == READ_LEADER, deadline), deadline);
@@ -578,8 +587,9 @@ uint64 client_wait_for_read(ReadLevel level)
 uint64 client_wait_for_applied(uint64 slot)
 {
 	require_preloaded();
-	require_database();
-	require_primary();
+	client_require_database();
+	client_require_primary();
+	check_not_diverged(REQUEST_READ, false);
 	/* What is applied stays so, whatever has become of this node; what is not may never be. */
 	if (pg_atomic_read_u64(&paxos_shared->applied_slot) < slot)
 		check_admission(REQUEST_READ, false);
@@ -630,8 +640,8 @@ bool client_read_log(uint64 slot, ClientLogEntry *entry)
 	uint64 total = 0;
 
 	require_preloaded();
-	require_database();
-	require_primary();
+	client_require_database();
+	client_require_primary();
 	memset(entry, 0, sizeof(*entry));
 	if (!read_log_piece(slot, 0, entry, &total))
 		return false;
@@ -676,6 +686,8 @@ void client_status(ClientStatus *status)
 	*status = shared->status;
 	if (shared->report.detail[0] != '\0' && (status->detail[0] == '\0' || shared->report.stopped))
 		strlcpy(status->detail, shared->report.detail, sizeof(status->detail));
+	if (pg_atomic_read_u32(&shared->state.diverged) != 0)
+		strlcpy(status->detail, shared->state.divergence, sizeof(status->detail));
 	LWLockRelease(shared->status_lock);
 	status->chosen_slot = pg_atomic_read_u64(&shared->chosen_slot);
 	status->applied_slot = pg_atomic_read_u64(&shared->applied_slot);

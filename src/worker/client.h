@@ -16,6 +16,7 @@
 #include "paxos/condition.h"
 #include "paxos/outcome.h"
 #include "paxos/paxos.h"
+#include "paxos/state_compare.h"
 
 typedef enum ReadLevel
 {
@@ -166,6 +167,24 @@ extern bool client_is_member(void);
 
 /* Tells the apply worker that its extension was just created, so that it looks at once. */
 extern void client_extension_created(void);
+
+/* One node's answer to paxos_verify(). */
+typedef struct ClientVerified
+{
+	uint32 node_id;
+	bool connected;
+	bool answered; /* the state below is as its rows are */
+	struct state_point state;
+	bool judged; /* "agrees" is known */
+	bool agrees;
+} ClientVerified;
+
+/*
+ * T3: has all nodes recompute their states from their rows when they have applied through slot (0: through what is known
+ * to be chosen now), and compares them.  Waits for paxoskv.commit_timeout at most; who has not answered by then is not
+ * known.  Returns their number.  22023 if slot is not known to be chosen.
+ */
+extern int client_verify(uint64 slot, ClientVerified nodes[PAXOS_MAX_MEMBERS]);
 
 /* Waits until this node has applied through slot; returns the slot reached.  53000 at paxoskv.commit_timeout. */
 extern uint64 client_wait_for_applied(uint64 slot);

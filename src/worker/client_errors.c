@@ -87,6 +87,10 @@ void refuse(Refused refused, Admission admission)
 		case ADMIT_APPLY_STOPPED:
 			refuse_state(refused, "apply has stopped on this node", "The server's log says why.");
 			break;
+		case ADMIT_DIVERGED:
+			refuse_state(refused, "the rows of this node are not the cluster's",
+						 "Use another node. The server's log says how this one is rebuilt.");
+			break;
 		default:
 			refuse_state(refused, "the paxoskv worker is dormant", "The server's log says why.");
 	}

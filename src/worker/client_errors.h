@@ -53,7 +53,12 @@ extern uint32 request_id_length_of(Request *request);
 /* 40003: the statement was cancelled when its command was applied already; why: a sentence. */
 pg_noreturn extern void raise_cancelled_late(uint64 session, uint64 number, uint64 slot, const char *why);
 
-/* 53000: a read or wait that has not applied far enough. */
+/* ---- client.c: 55000 in another database, or on a standby */
+
+extern void client_require_database(void);
+extern void client_require_primary(void);
+
+/* ---- 53000: a read or wait that has not applied far enough. */
 pg_noreturn extern void refuse_not_applied(uint64 slot);
 
 #endif /* PAXOSKV_CLIENT_ERRORS_H */

@@ -20,8 +20,6 @@
 #include "worker/store_tables.h"
 #include "worker/store_values.h"
 
-#define CLOSED_LAST_NUMBER 3
-
 /* One row of a table, found by its primary key. */
 typedef struct Lookup
 {

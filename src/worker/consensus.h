@@ -5,6 +5,7 @@
  *	 consensus_host.c	   the core's host: writes, messages, events, sync
  *	 consensus_formation.c from an empty log to a core (PROTOCOL F), and its checks
  *	 consensus_requests.c  what backends asked for
+ *	 consensus_state.c	   state hashes, told and compared (T3)
  *	 consensus_status.c	   what everybody else may see
  */
 #ifndef PAXOSKV_CONSENSUS_H
@@ -141,6 +142,16 @@ extern void requests_give_up_numbered(void);
 extern bool requests_commands_wait(void);
 /* When there is more to do for reads or log requests, whatever comes; UINT64_MAX: never. */
 extern uint64 requests_next_deadline(void);
+
+/* ---- consensus_state.c */
+
+extern void state_start(void);
+/* What is due: comparing, telling, recounting. */
+extern void state_step(void);
+extern uint64 state_next_deadline(void);
+extern void state_heard(const struct state_message *message);
+/* Whether that node said that its state is not the cluster's. */
+extern bool state_diverged(uint32 node_id);
 
 /* ---- consensus_status.c */
 

@@ -217,12 +217,18 @@ static void on_disconnected(void *context, uint32_t node_id, bool reset)
 	host_pump_writes();
 }
 
+static void on_state(void *context, const struct state_message *message)
+{
+	state_heard(message);
+}
+
 const struct transport_callbacks host_transport_callbacks = {
 	.context = &consensus,
 	.on_message = on_message,
 	.on_formation = on_formation,
 	.on_connected = on_connected,
 	.on_disconnected = on_disconnected,
+	.on_state = on_state,
 };
 
 /* ---------------------------------------------------------------- events */

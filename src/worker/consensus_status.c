@@ -52,6 +52,8 @@ static Admission compute_admission(void)
 	LWLockRelease(shared->status_lock);
 	if (consensus.core == NULL && unformed_admission() != ADMIT)
 		return unformed_admission();
+	if (pg_atomic_read_u32(&shared->state.diverged) != 0)
+		return ADMIT_DIVERGED;
 	if (stopped)
 		return ADMIT_APPLY_STOPPED;
 	if (consensus.log_full)
@@ -175,6 +177,8 @@ static void fill_members(ClientStatus *status)
 		for (uint32 k = 0; k < consensus.status.n_peers; k++)
 			if (consensus.status.peers[k].node_id == node->node_id && !node->self)
 				fill_peer(node, &consensus.status.peers[k]);
+		if (state_diverged(node->node_id))
+			strlcpy(node->trouble, "its rows are not the cluster's", sizeof(node->trouble));
 	}
 }
 

@@ -357,6 +357,7 @@ static void start(void)
 	formation_start();
 	formation_check_database();
 	settle_damage();
+	state_start();
 	feed_writer_start(&consensus.feed);
 	consensus.status_due = true;
 }
@@ -407,6 +408,7 @@ static void give_outputs(void)
 	}
 	else if (consensus.transport != NULL)
 		transport_flush(consensus.transport);
+	state_step();
 	status_refresh(false);
 	status_publish(false);
 }
@@ -435,6 +437,7 @@ static uint64 next_deadline(void)
 		deadline = Min(deadline, consensus.admission_checked_ms + 20);
 	if (consensus.no_quorum_since_ms != 0)
 		deadline = Min(deadline, consensus.now_ms + 100);
+	deadline = Min(deadline, state_next_deadline());
 	if (consensus.status_due && !consensus.refresh_skipped)
 		deadline = Min(deadline, consensus.status_published_ms + 100);
 	return deadline;

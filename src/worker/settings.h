@@ -37,6 +37,8 @@ extern int paxoskv_commit_timeout;   /* ms */
 extern int paxoskv_read_consistency; /* a ReadLevel */
 extern int paxoskv_in_transaction;   /* an InTransaction */
 
+extern int paxoskv_verify_interval; /* s; with a reload */
+
 /* For tests and demonstrations; with a reload. */
 extern double paxoskv_fail_rate;
 extern double paxoskv_drop_rate;

@@ -25,6 +25,7 @@
 #include "storage/spin.h"
 
 #include "worker/client.h"
+#include "worker/state_board.h"
 
 /* Commands up to this size lie in their request, larger ones in the arena. */
 #define REQUEST_INLINE_BYTES 960
@@ -78,6 +79,7 @@ typedef enum Admission
 	ADMIT_OUTSIDER,
 	ADMIT_FENCED,
 	ADMIT_APPLY_STOPPED,
+	ADMIT_DIVERGED,
 	ADMIT_DORMANT
 } Admission;
 
@@ -216,6 +218,8 @@ typedef struct PaxosShared
 
 	/* either worker; status_lock: when their last fatal exits were (DESIGN section 2) */
 	TimestampTz fatal_exits[FATAL_EXITS_KEPT];
+
+	StateBoard state;
 
 	Feed feed;
 } PaxosShared;

@@ -6,10 +6,17 @@
 
 #include "postgres.h"
 
-/* Registers both workers; in _PG_init while preloading. */
+#include "postmaster/bgworker.h"
+
+/* Registers both static workers; in _PG_init while preloading. */
 extern void workers_register(void);
 
 extern PGDLLEXPORT void paxoskv_consensus_main(Datum arg);
 extern PGDLLEXPORT void paxoskv_apply_main(Datum arg);
+
+/* T3: starts a worker that recounts the state once and ends; its result is to carry that number.  NULL: there is no
+ * room for one. */
+extern BackgroundWorkerHandle *workers_start_recount(uint32 number);
+extern PGDLLEXPORT void paxoskv_recount_main(Datum arg);
 
 #endif /* PAXOSKV_WORKERS_H */

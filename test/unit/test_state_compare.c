@@ -99,21 +99,27 @@ static void test_recounted(void)
 
 /* ---------------------------------------------------------------- verdicts */
 
-/* States are letters, in the order of the voters; '-' is not known.  The first voter judges, or a learner. */
+/*
+ * States are letters, in the order of the voters; '-' is not known, '!' has stopped before.  The first voter judges, or
+ * a learner.
+ */
 static const struct judge_case
 {
 	const char *voters;
 	char learner; /* 0: none */
 	enum state_verdict expected;
 } judge_cases[] = {
-	{"a", 0, STATE_AGREES},         {"aaa", 0, STATE_AGREES},        {"aa-", 0, STATE_AGREES},
-	{"a--", 0, STATE_AGREES},       {"aab", 0, STATE_AGREES},        {"aabb-", 0, STATE_UNDECIDED},
-	{"ab-", 0, STATE_UNDECIDED},    {"abb", 0, STATE_MINORITY},      {"abb--", 0, STATE_UNDECIDED},
-	{"abbb-", 0, STATE_MINORITY},   {"aabbb", 0, STATE_MINORITY},    {"ab", 0, STATE_NO_MAJORITY},
-	{"abc", 0, STATE_NO_MAJORITY},  {"aabb", 0, STATE_NO_MAJORITY},  {"aabbc", 0, STATE_NO_MAJORITY},
-	{"abc-", 0, STATE_NO_MAJORITY}, {"abcd-", 0, STATE_NO_MAJORITY}, {"abc--", 0, STATE_UNDECIDED},
-	{"aaabb", 0, STATE_AGREES},     {"aaa", 'a', STATE_AGREES},      {"aa-", 'b', STATE_MINORITY},
-	{"a--", 'b', STATE_UNDECIDED},  {"---", 'b', STATE_AGREES},      {"abc", 'a', STATE_NO_MAJORITY},
+	{"a", 0, STATE_AGREES},          {"aaa", 0, STATE_AGREES},        {"aa-", 0, STATE_AGREES},
+	{"a--", 0, STATE_AGREES},        {"aab", 0, STATE_AGREES},        {"aabb-", 0, STATE_UNDECIDED},
+	{"ab-", 0, STATE_UNDECIDED},     {"abb", 0, STATE_MINORITY},      {"abb--", 0, STATE_UNDECIDED},
+	{"abbb-", 0, STATE_MINORITY},    {"aabbb", 0, STATE_MINORITY},    {"ab", 0, STATE_NO_MAJORITY},
+	{"abc", 0, STATE_NO_MAJORITY},   {"aabb", 0, STATE_NO_MAJORITY},  {"aabbc", 0, STATE_NO_MAJORITY},
+	{"abc-", 0, STATE_NO_MAJORITY},  {"abcd-", 0, STATE_NO_MAJORITY}, {"abc--", 0, STATE_UNDECIDED},
+	{"aaabb", 0, STATE_AGREES},      {"aaa", 'a', STATE_AGREES},      {"aa-", 'b', STATE_MINORITY},
+	{"a--", 'b', STATE_UNDECIDED},   {"---", 'b', STATE_AGREES},      {"abc", 'a', STATE_NO_MAJORITY},
+	{"ab!", 0, STATE_NO_MAJORITY},   {"aa!", 0, STATE_AGREES},        {"a!!", 0, STATE_AGREES},
+	{"a-!", 0, STATE_AGREES},        {"aab!-", 0, STATE_UNDECIDED},   {"aabb!", 0, STATE_NO_MAJORITY},
+	{"abc!-", 0, STATE_NO_MAJORITY}, {"abbb!", 0, STATE_MINORITY},
 };
 
 static const char *const names[] = {"agrees", "undecided", "minority", "no majority"};
@@ -128,13 +134,15 @@ static void test_judge(void)
 		const struct state_point *those[8];
 		struct state_point own = point(64, (uint64_t) (c->learner != 0 ? c->learner : c->voters[0]));
 		enum state_verdict verdict;
+		uint32_t n_lost = 0;
 
 		for (uint32_t k = 0; k < n; k++)
 		{
 			states[k] = point(64, (uint64_t) c->voters[k]);
-			those[k] = c->voters[k] == '-' ? NULL : &states[k];
+			those[k] = c->voters[k] == '-' || c->voters[k] == '!' ? NULL : &states[k];
+			n_lost += c->voters[k] == '!';
 		}
-		verdict = state_judge(&own, those, n);
+		verdict = state_judge(&own, those, n, n_lost);
 		ok(verdict == c->expected, "%s%s%c: %s", c->voters, c->learner ? ", learner " : "",
 		   c->learner ? c->learner : ' ', names[verdict]);
 	}
@@ -153,7 +161,7 @@ static void test_difference(void)
 	for (int i = 0; i < 3; i++)
 	{
 		those[1] = those[2] = &other[i];
-		ok(state_judge(&own, those, 3) == STATE_MINORITY, "%s",
+		ok(state_judge(&own, those, 3, 0) == STATE_MINORITY, "%s",
 		   i == 0   ? "rows"
 		   : i == 1 ? "low half"
 					: "high half");

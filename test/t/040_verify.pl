@@ -1,0 +1,173 @@
+# State hashes (T3): nodes that apply the same agree under load; a row that was changed behind the log's back is found by
+# a recount from any node, and that node stops, stays stopped, and can be made anew from its log.
+
+use strict;
+use warnings;
+
+use PaxosKV::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $cluster = PaxosKV::Cluster->new(nodes => 3);
+
+my @columns = qw(node_id slot state_hash rows agrees);
+
+# paxos_verify() on one node: { node id => { column => value } }
+sub verify
+{
+	my ($id, $arguments) = @_;
+	my %nodes;
+	for my $line (split /\n/, $cluster->query($id, 'SELECT * FROM paxos_verify(' . ($arguments // '') . ')'))
+	{
+		my %node;
+		@node{@columns} = split /\|/, $line, -1;
+		$nodes{ $node{node_id} } = \%node;
+	}
+	return \%nodes;
+}
+
+sub all_of
+{
+	my ($nodes, $column) = @_;
+	return join ' ', map { $nodes->{$_}{$column} } sort keys %$nodes;
+}
+
+sub is_one_state
+{
+	my ($nodes, $what) = @_;
+	my %states = map { join('|', @{$_}{qw(slot state_hash rows)}) => 1 } values %$nodes;
+	is(scalar keys %states, 1, "$what: one slot, hash and number of rows");
+	is(all_of($nodes, 'agrees'), 't t t', "$what: all agree");
+	return;
+}
+
+# Statements in a server that does not know of paxoskv's protection.
+sub behind_its_back
+{
+	my ($id, @statements) = @_;
+	my $node = $cluster->node($id);
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
+	$node->restart;
+	$node->safe_psql('postgres', $_) for @statements;
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'paxoskv'\n");
+	$node->restart;
+	return;
+}
+
+sub log_lines
+{
+	my ($id, $pattern) = @_;
+	my @lines = grep { /$pattern/ } split /\n/, slurp_file($cluster->node($id)->logfile);
+	return scalar @lines;
+}
+
+my $stopped = 'paxoskv apply has stopped: the rows of this node are not the cluster';
+
+# ---------------------------------------------------------------- all is well
+
+is_one_state(verify($_), "from node $_, before the first write") for 1 .. 3;
+$cluster->query(1, q{SELECT paxos_batch(array_agg('k' || i), array_agg(repeat('x', i))) FROM generate_series(1, 100) AS i});
+$cluster->query(2, q{SELECT paxos_put('gone', '1', request_id => 'r1'), paxos_delete('gone', request_id => 'r2')});
+my $nodes = verify(2);
+is_one_state($nodes, 'after some writes');
+is($nodes->{1}{rows}, 100, 'rows are counted');
+is($nodes->{1}{state_hash}, $cluster->status(3, 'state_hash'), 'the hash is that of paxos_status()');
+
+my @load = map { $cluster->client($_) } $cluster->ids;
+$_->send(q{SELECT count(paxos_put('load ' || i % 50, i::text)) FROM generate_series(1, 2000) AS i}) for @load;
+is_one_state(verify(1 + $_ % 3), "under load, round $_") for 1 .. 5;
+is_deeply([ map { $_->{value} } $cluster->answers_of(@load) ], [ 2000, 2000, 2000 ], 'which is all done');
+
+my $slot = $cluster->put(1, 'last', 'one');
+$nodes = verify(1, $slot);
+is_one_state($nodes, 'at a slot');
+cmp_ok($nodes->{2}{slot}, '>=', $slot, 'at that slot or a later one');
+my $future = $cluster->try(1, 'SELECT * FROM paxos_verify(' . ($slot + 1000000) . ')');
+is($future->{state}, '22023', 'a slot that nobody knows is refused');
+
+# ---------------------------------------------------------------- one is down
+
+$cluster->stop(3);
+$nodes = verify(1);
+is(all_of($nodes, 'agrees'), 't t ', 'a node that is down is no difference');
+is($nodes->{3}{state_hash}, '', 'and nothing is said of it');
+$cluster->start(3);
+$cluster->wait_until_formed;
+
+# ---------------------------------------------------------------- a row is changed
+
+behind_its_back(2, q{UPDATE paxoskv.kv SET value = 'forged' WHERE key = 'k7'});
+$cluster->wait_until_formed;
+$cluster->wait_until_equal;
+is($cluster->get(2, 'k7'), 'forged', 'the hash that is kept can not see it');
+
+$nodes = verify(1);
+is(all_of($nodes, 'agrees'), 't f t', 'a recount from another node names the one');
+is($nodes->{1}{state_hash}, $nodes->{3}{state_hash}, 'the others have one hash');
+isnt($nodes->{2}{state_hash}, $nodes->{1}{state_hash}, 'and it another');
+is($nodes->{2}{rows}, $nodes->{1}{rows}, 'with as many rows');
+
+$cluster->wait_for('its end of applying', sub { log_lines(2, $stopped) });
+$slot = $cluster->put(1, 'after', 'that');
+is($cluster->get(3, 'after'), 'that', 'the others go on');
+
+# What its clients meet there.
+sub is_refused
+{
+	my ($when) = @_;
+	for my $statement (
+		q{SELECT paxos_get('k7')}, q{SELECT paxos_get('k7', consistency => 'leader')}, q{SELECT paxos_put('k7', 'x')},
+		q{SELECT paxos_put('gone', '1', request_id => 'r1')}, q{SELECT * FROM paxos_outcome('r1')},
+		q{SELECT * FROM paxos_range()}, q{SELECT paxos_sync()}, q{SELECT paxos_wait(1)})
+	{
+		my $answer = $cluster->try(2, $statement);
+		is($answer->{state}, '55000', "$when: $statement is refused");
+		like($answer->{err}, qr/the rows of this node are not the cluster's.*behind the log's back.*k7/s, 'and says why');
+	}
+	is($cluster->get(2, 'k7', 'local'), 'forged', "$when: a local read shows what is there");
+	cmp_ok($cluster->status(2, 'applied_slot'), '<', $slot, "$when: nothing more is applied");
+	like($cluster->status(2, 'detail'), qr/A row of paxoskv.kv is not as it was written: "default" "k7"/, "$when: the status says why");
+	$cluster->wait_for("$when: nodes of node 1",
+		sub { $cluster->query(1, q{SELECT trouble FROM paxoskv.nodes WHERE node_id = 2}) =~ /rows are not the cluster's/ });
+	return;
+}
+
+is_refused('at once');
+is(all_of(verify(2), 'agrees'), 't f t', 'it says so of itself');
+is(log_lines(2, $stopped), 1, 'the log says it once');
+
+CORE::kill('TERM', $cluster->worker_pid(2, 'apply'));
+$cluster->wait_for('another life of the worker', sub { log_lines(2, $stopped) == 2 });
+is_refused('after the worker was restarted');
+$cluster->kill(2);
+$cluster->start(2);
+$cluster->wait_for('the worker of another server', sub { log_lines(2, $stopped) == 3 });
+is_refused('after the server was killed');
+is(all_of(verify(1), 'agrees'), 't f t', 'the others see it as before');
+
+# ---------------------------------------------------------------- and made anew
+
+behind_its_back(2, 'DROP EXTENSION paxoskv');
+$cluster->create_extension(2);
+$cluster->wait_until_formed;
+$cluster->wait_until_equal;
+is($cluster->get(2, 'k7'), 'xxxxxxx', 'its rows are made anew from its log');
+is_one_state(verify(2), 'afterwards');
+
+# ---------------------------------------------------------------- a hash that differs shows without being asked for
+
+behind_its_back(3, q{DELETE FROM paxoskv.kv WHERE key = 'k9'},
+	q{UPDATE paxoskv.state SET row_count = row_count - 1, state_hash = decode(md5('nothing'), 'hex')});
+$cluster->wait_for('that node 3 stops', sub { log_lines(3, $stopped) });
+like($cluster->status(3, 'detail'), qr/^A majority of the nodes has another state than this one/, 'it is in the minority');
+$cluster->put(1, 'still', 'here');
+is($cluster->get(2, 'still'), 'here', 'the others go on');
+is(all_of(verify(1), 'agrees'), 't t f', 'and agree');
+
+# Two of three differ from each other and from the third: nobody knows who is right.
+behind_its_back(2, q{UPDATE paxoskv.state SET state_hash = decode(md5('something else'), 'hex')});
+$cluster->wait_for('that node 2 stops', sub { log_lines(2, $stopped) > 3 });
+$cluster->wait_for('that node 1 stops', sub { log_lines(1, $stopped) });
+is($cluster->try(1, q{SELECT paxos_get('still')})->{state}, '55000', 'without a majority all stop');
+
+done_testing();
