@@ -64,7 +64,7 @@ GRANT EXECUTE ON FUNCTION paxos_put(text, text, text, text), paxos_put(text, any
 	paxos_delete, paxos_outcome TO kv_writer;
 
 CREATE ROLE kv_operator IN ROLE kv_reader, pg_monitor;
-GRANT EXECUTE ON FUNCTION paxos_clear, paxos_clear_all, paxos_log TO kv_operator;
+GRANT EXECUTE ON FUNCTION paxos_clear, paxos_clear_all, paxos_log, paxos_verify TO kv_operator;
 GRANT SELECT ON paxoskv.kv TO kv_operator;
 
 CREATE ROLE flags_writer;
@@ -122,6 +122,7 @@ SET ROLE kv_operator;
 SELECT node_id, leader FROM paxoskv.nodes;
 SELECT node_id, role FROM paxos_status();
 SELECT count(*) > 0 AS some FROM paxos_log(max_rows => 10);
+SELECT agrees FROM paxos_verify();
 SELECT count(*) > 0 AS some FROM paxoskv.kv;
 SELECT paxos_put('granted', 'no');
 SELECT paxos_clear('none');

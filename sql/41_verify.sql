@@ -1,5 +1,5 @@
 -- paxos_verify(): every node recomputes the hash of its state from its rows.  On a cluster of one that shows whether its
--- rows are what was applied; more nodes are compared in test/t/040_verify.pl, where rows are changed behind its back, too.
+-- rows are what was applied; more nodes are compared in test/t/042_verify.pl, where rows are changed behind its back, too.
 
 SELECT paxos_put('verified', 'one') > 0 AS written;
 

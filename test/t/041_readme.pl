@@ -100,7 +100,7 @@ is(join(' ', sort keys %in_table), join(' ', sort keys %overload), 'the README h
 # ---------------------------------------------------------------- settings, and all other names
 
 # "16 MB", "16384kB": one number; what has no unit stays as it is
-my %unit = (ms => 1, s => 1000, min => 60_000, B => 1, kB => 1024, MB => 1 << 20, GB => 1 << 30);
+my %unit = (ms => 1, s => 1000, min => 60_000, d => 86_400_000, B => 1, kB => 1024, MB => 1 << 20, GB => 1 << 30);
 sub amount { my ($text) = @_; return $text =~ /^(\d+) ?([a-zA-Z]+)$/ && $unit{$2} ? $1 * $unit{$2} : $text; }
 
 my %setting = map { split /\|/, $_, 2 }
