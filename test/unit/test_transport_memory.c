@@ -124,8 +124,11 @@ static void turn(void)
 	poll(fds, 2, 2);
 	for (int i = 0; i < 2; i++)
 	{
-		struct transport_callbacks to = {&connected[i], on_message, on_formation, on_connected,
-										 on_disconnected};
+		struct transport_callbacks to = {.context = &connected[i],
+										 .on_message = on_message,
+										 .on_formation = on_formation,
+										 .on_connected = on_connected,
+										 .on_disconnected = on_disconnected};
 
 		transport_poll(nodes[i], now_ms(), &to);
 	}
