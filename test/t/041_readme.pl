@@ -153,7 +153,7 @@ sub run_block
 
 sub first_line { my ($block) = @_; my ($line) = $block =~ /^(.{1,60})/m; return $line; }
 
-$cluster->query($_, 'CREATE TABLE orders (flag_key text); CREATE ROLE app') for $cluster->ids;
+$cluster->query($_, 'CREATE TABLE orders (id int PRIMARY KEY, flag_key text); CREATE ROLE app') for $cluster->ids;
 for my $name (sort keys %document)
 {
 	for my $block (grep { /^(?:SELECT|CREATE|GRANT|REVOKE|ALTER|DO|INSERT)\b/ } blocks($document{$name}))
@@ -164,6 +164,20 @@ for my $name (sort keys %document)
 	}
 }
 is($cluster->query(1, "SELECT has_function_privilege('app', 'paxos_put(text, text, text, text)', 'EXECUTE')"), 't', 'the grants were granted');
+
+# ---------------------------------------------------------------- plans
+
+# As they are for a store and a table of some size.
+$cluster->query(1, $_) for q{SELECT paxos_batch(array_agg('flags/' || i), array_agg(i::text)) FROM generate_series(1, 20000) AS i},
+  q{INSERT INTO orders SELECT i, 'flags/' || i FROM generate_series(1, 1000) AS i}, 'VACUUM ANALYZE paxoskv.kv', 'ANALYZE orders';
+my $plans = 0;
+for my $example (map { split /\n\n/ } grep { /^EXPLAIN/ } blocks($document{'README.md'}))
+{
+	my ($statement, $plan) = $example =~ /^(EXPLAIN .*?;)\n(.*?)\n?\z/s;
+	is($cluster->query(1, $statement), $plan, "the README's plan of $statement");
+	$plans++;
+}
+is($plans, 3, 'the README has a plan of a join, of a range and of paxos_range()');
 
 # ---------------------------------------------------------------- the five minutes
 
