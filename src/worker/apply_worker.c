@@ -21,6 +21,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/dsm.h"
@@ -29,10 +30,10 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
 #include "log/log.h"
 #include "pg_compat.h"
+#include "transport/log_limit.h"
 #include "worker/apply.h"
 #include "worker/feed.h"
 #include "worker/recount.h"
@@ -46,8 +47,6 @@
 #define RETRY_FIRST_MS 50
 #define RETRY_MAX_MS 2000
 #define MISSING_POLL_MS 250
-/* Trouble that goes on is logged so often. */
-#define REMIND_MS 30000
 /* What may or may not pass is tried so often, about seven seconds, before it stops apply. */
 #define DOUBTFUL_TRIES 8
 
@@ -62,7 +61,9 @@ typedef struct ApplyWorker
 	ApplyEntry entries[BATCH_ENTRIES];
 	ApplyResult results[BATCH_ENTRIES];
 	int n_entries;
-	TimestampTz reminded_at;
+	bool waits; /* for its surroundings, and says so in the status */
+	struct log_limit waiting;
+	struct log_limit preparing;
 	uint64 prepared_at_log_bytes; /* log size when segments were last prepared */
 	bool prepared;
 } ApplyWorker;
@@ -273,7 +274,12 @@ static void wait_for_extension(void)
 	while (!OidIsValid(apply.extension = find_extension()))
 	{
 		if (!said)
+		{
+			ereport(LOG, (errmsg("paxoskv waits for its extension to be created in database \"%s\"",
+								 paxoskv_database),
+						  errhint("CREATE EXTENSION paxoskv, there.")));
 			report(EXTENSION_MISSING, false, detail);
+		}
 		said = true;
 		wait_latch(MISSING_POLL_MS);
 		reload_if_asked();
@@ -296,14 +302,19 @@ static ErrorData *take_error(MemoryContext context)
 }
 
 /* Whether what goes wrong is to be logged again. */
+static uint64 clock_ms(void)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (uint64) INSTR_TIME_GET_MILLISEC(now) + 1;
+}
+
+/* Notes that it waits for its surroundings; whether the log is to be told, again. */
 static bool is_reminder_due(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (apply.reminded_at != 0 && !TimestampDifferenceExceeds(apply.reminded_at, now, REMIND_MS))
-		return false;
-	apply.reminded_at = now;
-	return true;
+	apply.waits = true;
+	return log_limit_pass(&apply.waiting, clock_ms(), NULL);
 }
 
 /* ---------------------------------------------------------------- a state that is not the cluster's (T3) */
@@ -457,7 +468,7 @@ static void wait_for_state(void)
 		pause_ms = Min(2 * pause_ms, RETRY_MAX_MS);
 		wait_for_extension();
 	}
-	apply.reminded_at = 0;
+	apply.waits = false;
 }
 
 /* ---------------------------------------------------------------- results */
@@ -724,9 +735,9 @@ static BatchOutcome try_entries(ApplyEntry *entries, int n, char *message, size_
 		return outcome;
 	first = !apply.state.stored;
 	apply.state = state;
-	if (apply.reminded_at != 0)
+	if (apply.waits)
 		report(DATABASE_READY, false, "");
-	apply.reminded_at = 0;
+	apply.waits = false;
 	publish_results(apply.results, n_results);
 	if (first) /* D3: from now on the database follows one log */
 		report(DATABASE_READY, false, "");
@@ -848,7 +859,8 @@ static void prepare_segments(void)
 		strlcpy(directory, paxoskv_log_directory, sizeof(directory));
 	else
 		snprintf(directory, sizeof(directory), "%s/paxoskv/pgsql_tmp_log", DataDir);
-	if (plog_prepare_segments(directory, file_ops_posix(), &options, &error) != PLOG_OK)
+	if (plog_prepare_segments(directory, file_ops_posix(), &options, &error) != PLOG_OK &&
+		log_limit_pass(&apply.preparing, clock_ms(), NULL))
 		ereport(LOG, (errmsg("paxoskv could not prepare segments of the log: %s", error.message)));
 }
 
