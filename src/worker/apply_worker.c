@@ -49,6 +49,8 @@
 #define MISSING_POLL_MS 250
 /* What may or may not pass is tried so often, about seven seconds, before it stops apply. */
 #define DOUBTFUL_TRIES 8
+/* How often to try to store that its rows are not the cluster's. */
+#define STORE_AGAIN_MS 30000
 
 typedef struct ApplyWorker
 {
@@ -61,8 +63,9 @@ typedef struct ApplyWorker
 	ApplyEntry entries[BATCH_ENTRIES];
 	ApplyResult results[BATCH_ENTRIES];
 	int n_entries;
-	bool waits; /* for its surroundings, and says so in the status */
-	struct log_limit waiting;
+	bool waits;               /* for its surroundings, and says so in the status */
+	struct log_limit waiting; /* what goes on */
+	struct log_limit over;    /* and is over: the next one is said at once, unless it comes and goes */
 	struct log_limit preparing;
 	uint64 prepared_at_log_bytes; /* log size when segments were last prepared */
 	bool prepared;
@@ -336,8 +339,9 @@ static void store_diverged(const char *why)
 	{
 		ErrorData *error = take_error(context);
 
-		ereport(LOG, (errcode(error->sqlerrcode),
-					  errmsg("paxoskv cannot store now why apply has stopped: %s", error->message)));
+		if (is_reminder_due())
+			ereport(LOG, (errcode(error->sqlerrcode),
+						  errmsg("paxoskv cannot store now why apply has stopped: %s", error->message)));
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
@@ -356,13 +360,17 @@ pg_noreturn static void stay_stopped(const char *why)
 					 "out of shared_preload_libraries and restart, DROP EXTENSION paxoskv, put it back and "
 					 "restart, CREATE EXTENSION paxoskv.")));
 	report(DATABASE_READY, true, why);
-	apply.reminded_at = 0;
-	for (;;)
+	for (uint64 tried_ms = 0;;)
 	{
+		bool due = tried_ms == 0 || clock_ms() - tried_ms >= STORE_AGAIN_MS;
+
 		/* Until it is stored it is tried again; there is a row to store it in once something was applied. */
-		if (apply.state.stored && apply.state.diverged[0] == '\0' && is_reminder_due())
+		if (apply.state.stored && apply.state.diverged[0] == '\0' && due)
+		{
+			tried_ms = clock_ms();
 			store_diverged(why);
-		wait_latch(apply.state.diverged[0] == '\0' ? REMIND_MS : -1);
+		}
+		wait_latch(apply.state.diverged[0] == '\0' ? STORE_AGAIN_MS : -1);
 		reload_if_asked();
 	}
 }
@@ -420,6 +428,14 @@ static void read_state(void)
 	pg_atomic_write_u64(&paxos_shared->applied_slot, state.applied);
 }
 
+static void no_longer_waits(void)
+{
+	apply.over.burst = 4;
+	if (apply.waits && log_limit_pass(&apply.over, clock_ms(), NULL))
+		apply.waiting = (struct log_limit){0};
+	apply.waits = false;
+}
+
 static void report_unreadable(const ErrorData *error)
 {
 	char detail[512];
@@ -468,7 +484,7 @@ static void wait_for_state(void)
 		pause_ms = Min(2 * pause_ms, RETRY_MAX_MS);
 		wait_for_extension();
 	}
-	apply.waits = false;
+	no_longer_waits();
 }
 
 /* ---------------------------------------------------------------- results */
@@ -736,8 +752,10 @@ static BatchOutcome try_entries(ApplyEntry *entries, int n, char *message, size_
 	first = !apply.state.stored;
 	apply.state = state;
 	if (apply.waits)
+	{
 		report(DATABASE_READY, false, "");
-	apply.waits = false;
+		no_longer_waits();
+	}
 	publish_results(apply.results, n_results);
 	if (first) /* D3: from now on the database follows one log */
 		report(DATABASE_READY, false, "");
