@@ -1,4 +1,6 @@
 -- What CREATE EXTENSION makes, and where it refuses.
+-- 18 says where in the script
+\set SHOW_CONTEXT never
 
 -- the database must be the one that the workers write to
 \set database :DBNAME

@@ -15,8 +15,9 @@ rights AS (
 	UNION ALL SELECT classid, objid, coalesce(nspacl, acldefault('n', nspowner)) FROM members, pg_namespace
 		WHERE classid = 'pg_namespace'::regclass AND oid = objid
 	UNION ALL SELECT 'pg_type'::regclass, oid, coalesce(typacl, acldefault('T', typowner)) FROM pg_type
-		WHERE oid IN (SELECT objid FROM members WHERE classid = 'pg_type'::regclass)
+		WHERE (oid IN (SELECT objid FROM members WHERE classid = 'pg_type'::regclass)
 			OR typrelid IN (SELECT objid FROM relations))
+			AND typsubscript <> 'array_subscript_handler'::regproc) -- whose rights are those of their elements' type
 SELECT DISTINCT classid::regclass AS catalog, pg_describe_object(classid, objid, 0) AS object, privilege_type
 FROM rights, aclexplode(acl) WHERE grantee = 0 ORDER BY 2;
 -- and to others only what monitors see

@@ -16,6 +16,7 @@
 #include "worker/client.h"
 
 static object_access_hook_type next_object_access = NULL;
+/* The server's own functions where there is no other extension's hook. */
 static ExecutorStart_hook_type next_executor_start = NULL;
 static ExecutorRun_hook_type next_executor_run = NULL;
 static ProcessUtility_hook_type next_utility = NULL;
@@ -52,10 +53,7 @@ static void on_executor_start(QueryDesc *query, int flags)
 	if ((query->plannedstmt->resultRelations != NIL || query->plannedstmt->rowMarks != NIL) &&
 		!(flags & EXEC_FLAG_EXPLAIN_ONLY))
 		check_plan(query->plannedstmt);
-	if (next_executor_start)
-		next_executor_start(query, flags);
-	else
-		standard_ExecutorStart(query, flags);
+	next_executor_start(query, flags);
 }
 
 /* ---------------------------------------------------------------- late cancels */
@@ -74,14 +72,13 @@ static void correct_cancel(uint64 applied_before, MemoryContext context)
 static void on_executor_run(QueryDesc *query, ScanDirection direction,
 							uint64 count COMPAT_EXECUTE_ONCE_PARAMETER)
 {
-	ExecutorRun_hook_type run = next_executor_run ? next_executor_run : standard_ExecutorRun;
 	uint64 applied = client_commands_applied();
 	MemoryContext context = CurrentMemoryContext;
 
 	nesting++;
 	PG_TRY();
 	{
-		run(query, direction, count COMPAT_EXECUTE_ONCE_ARGUMENT);
+		next_executor_run(query, direction, count COMPAT_EXECUTE_ONCE_ARGUMENT);
 	}
 	PG_CATCH();
 	{
@@ -109,7 +106,6 @@ static void on_utility(PlannedStmt *statement, const char *text, bool read_only_
 					   ProcessUtilityContext context, ParamListInfo parameters, QueryEnvironment *environment,
 					   DestReceiver *receiver, QueryCompletion *completion)
 {
-	ProcessUtility_hook_type run = next_utility ? next_utility : standard_ProcessUtility;
 	bool is_top_level = context == PROCESS_UTILITY_TOPLEVEL;
 	/* Asked before: the statement may be freed by running it. */
 	bool subscribes = changes_subscription(statement);
@@ -122,7 +118,7 @@ static void on_utility(PlannedStmt *statement, const char *text, bool read_only_
 	nesting++;
 	PG_TRY();
 	{
-		run(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
+		next_utility(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
 	}
 	PG_CATCH();
 	{
@@ -142,10 +138,10 @@ void sql_install_hooks(void)
 {
 	next_object_access = object_access_hook;
 	object_access_hook = on_object_access;
-	next_executor_start = ExecutorStart_hook;
+	next_executor_start = ExecutorStart_hook ? ExecutorStart_hook : standard_ExecutorStart;
 	ExecutorStart_hook = on_executor_start;
-	next_executor_run = ExecutorRun_hook;
+	next_executor_run = ExecutorRun_hook ? ExecutorRun_hook : standard_ExecutorRun;
 	ExecutorRun_hook = on_executor_run;
-	next_utility = ProcessUtility_hook;
+	next_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = on_utility;
 }

@@ -88,7 +88,7 @@ put_log_back('wiped');
 $cluster->stop($id);
 my $data = $node->data_dir;
 move($data, "$data.saved") or die "$data: $!";
-$node->init;
+$node->init(extra => [ qw(--encoding=UTF8 --no-locale) ]);
 copy("$data.saved/postgresql.conf", "$data/postgresql.conf") or die "$data/postgresql.conf: $!";
 $cluster->start($id);
 $cluster->create_extension($id);
@@ -107,7 +107,7 @@ put_log_back('new');
 # ---------------------------------------------------------------- in use by another server, and another node's copy
 
 my $second = PostgreSQL::Test::Cluster->new('second');
-$second->init;
+$second->init(extra => [ qw(--encoding=UTF8 --no-locale) ]);
 $second->append_conf('postgresql.conf', <<SETTINGS);
 shared_preload_libraries = 'paxoskv'
 paxoskv.node_id = $id

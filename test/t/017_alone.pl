@@ -9,7 +9,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $node = PostgreSQL::Test::Cluster->new('alone');
-$node->init;
+$node->init(extra => [ qw(--encoding=UTF8 --no-locale) ]);
 $node->append_conf('postgresql.conf',
 	"shared_preload_libraries = 'paxoskv'\nfsync = on\nrestart_after_crash = on\ndynamic_shared_memory_type = mmap\n");
 my $cluster = PaxosKV::Cluster->new(nodes => 0, start => 0, secret => 0);

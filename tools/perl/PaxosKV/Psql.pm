@@ -15,6 +15,7 @@ package PaxosKV::Psql;
 use strict;
 use warnings;
 
+use Errno ();
 use IO::Select;
 use IPC::Open3 ();
 use Time::HiRes qw(time);
@@ -58,6 +59,7 @@ sub receive
 {
 	my ($self) = @_;
 	my $got = sysread $self->{out}, $self->{buffer}, 65536, length $self->{buffer};
+	return if !defined $got && $!{EINTR};
 	my $ended = !$got;
 	my $state;
 	if ($self->{buffer} =~ s/^\Q$self->{marker}\E (\S*)\n.*\z//ms)
@@ -86,18 +88,20 @@ sub ask
 	return $self->await;
 }
 
-# The answer to what was sent, or undef if it is not there after so many seconds (without them: however long).
+# The answer to what was sent, or undef if it is not there after so many seconds (without them: however long).  Signals
+# interrupt neither: the test modules of 17 and later have a handler for the end of a child.
 sub await
 {
 	my ($self, $seconds) = @_;
 	my $until = defined $seconds ? time + $seconds : undef;
 	my $select = IO::Select->new($self->{out});
-	while (!defined $until || $select->can_read($until > time ? $until - time : 0))
+	while (1)
 	{
-		my $answer = $self->receive;
+		my $ready = !defined $until || $select->can_read($until > time ? $until - time : 0);
+		my $answer = $ready ? $self->receive : undef;
 		return $answer if $answer;
+		return if !$ready && time >= $until;
 	}
-	return;
 }
 
 sub close
