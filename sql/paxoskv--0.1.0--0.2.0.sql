@@ -1,0 +1,258 @@
+-- paxoskv 0.1.0 to 0.2.0
+--
+-- Afterwards everything is as paxoskv--0.2.0.sql makes it; test/t/032_upgrade.pl compares.
+
+\echo Use "ALTER EXTENSION paxoskv UPDATE" to load this file. \quit
+
+COMMENT ON COLUMN paxoskv.kv.partition IS 'the keyspace that the key belongs to';
+COMMENT ON COLUMN paxoskv.kv.key IS 'unique in its partition; compared bytewise, whatever the database''s collation';
+
+COMMENT ON COLUMN paxoskv.kv.value IS 'what was last put there';
+
+-- The request ids that a 0.1.0 has applied: none.
+ALTER TABLE paxoskv.state
+	ADD COLUMN request_count bigint NOT NULL DEFAULT 0,
+	ADD COLUMN newest_dropped bigint NOT NULL DEFAULT 0,
+	ADD COLUMN diverged text;
+ALTER TABLE paxoskv.state
+	ALTER COLUMN request_count DROP DEFAULT,
+	ALTER COLUMN newest_dropped DROP DEFAULT;
+
+COMMENT ON COLUMN paxoskv.state.only_row IS 'true: there is one row at most';
+COMMENT ON COLUMN paxoskv.state.store_id IS 'the log directory that this database follows; another one''s log is refused';
+
+COMMENT ON COLUMN paxoskv.state.applied_slot IS 'through which slot the log is applied';
+COMMENT ON COLUMN paxoskv.state.state_hash IS 'hash of all replicated rows: equal on all nodes at an equal slot';
+COMMENT ON COLUMN paxoskv.state.row_count IS 'number of replicated rows';
+COMMENT ON COLUMN paxoskv.state.config IS 'the cluster''s members, encoded';
+COMMENT ON COLUMN paxoskv.state.sessions IS 'sessions that are open and what was applied of each, encoded';
+COMMENT ON COLUMN paxoskv.state.request_count IS 'how many request ids are remembered';
+COMMENT ON COLUMN paxoskv.state.newest_dropped IS 'slot of the newest request id that was forgotten';
+COMMENT ON COLUMN paxoskv.state.diverged IS 'why this node applies nothing more: its rows are not the cluster''s';
+
+CREATE TABLE paxoskv.requests (
+	request_id text COLLATE "C" PRIMARY KEY,
+	kind smallint NOT NULL,
+	slot bigint NOT NULL UNIQUE,
+	digest bytea NOT NULL,
+	succeeded boolean NOT NULL,
+	rows_removed bigint NOT NULL,
+	details bytea,
+	details_lost boolean NOT NULL,
+	hash bytea NOT NULL
+) WITH (
+	vacuum_truncate = off,
+	autovacuum_vacuum_scale_factor = 0.05
+);
+
+CREATE TABLE paxoskv.void_numbers (
+	session bigint NOT NULL,
+	number bigint NOT NULL,
+	PRIMARY KEY (session, number)
+);
+
+CREATE TABLE paxoskv.closed_sessions (
+	session bigint PRIMARY KEY,
+	node_id integer NOT NULL,
+	last_number bigint NOT NULL
+);
+
+COMMENT ON TABLE paxoskv.requests IS 'the last request ids with their first results: ask paxos_outcome()';
+COMMENT ON COLUMN paxoskv.requests.request_id IS 'as the caller gave it';
+COMMENT ON COLUMN paxoskv.requests.kind IS '1: applied, 2: given up, 3: given up when older ids had been forgotten';
+COMMENT ON COLUMN paxoskv.requests.slot IS 'slot of the command, or of the fence that gave it up';
+COMMENT ON COLUMN paxoskv.requests.digest IS 'of the command: another one under the same id is refused';
+COMMENT ON COLUMN paxoskv.requests.succeeded IS 'whether the command''s condition held';
+COMMENT ON COLUMN paxoskv.requests.rows_removed IS 'how many rows it removed';
+COMMENT ON COLUMN paxoskv.requests.details IS 'what its operations gave, encoded';
+COMMENT ON COLUMN paxoskv.requests.details_lost IS 'they were too large to be remembered';
+COMMENT ON COLUMN paxoskv.requests.hash IS 'hash of the row, a part of the state hash';
+COMMENT ON TABLE paxoskv.void_numbers IS 'numbers of commands that have no effect and never will';
+COMMENT ON COLUMN paxoskv.void_numbers.session IS 'slot of the session''s beginning';
+COMMENT ON COLUMN paxoskv.void_numbers.number IS 'the command''s number in its session';
+COMMENT ON TABLE paxoskv.closed_sessions IS 'the last number that took effect in sessions that have ended';
+COMMENT ON COLUMN paxoskv.closed_sessions.session IS 'slot of the session''s beginning';
+COMMENT ON COLUMN paxoskv.closed_sessions.node_id IS 'the node whose session it was';
+COMMENT ON COLUMN paxoskv.closed_sessions.last_number IS 'the last number that took effect';
+COMMENT ON COLUMN paxoskv.key_value.partition IS 'the keyspace that the key belongs to';
+COMMENT ON COLUMN paxoskv.key_value.key IS 'unique in its partition';
+COMMENT ON COLUMN paxoskv.key_value.value IS 'what was last put there';
+COMMENT ON COLUMN paxoskv.key_value.revision IS 'slot of the command that last changed the key';
+COMMENT ON COLUMN paxoskv.key_value.create_revision IS 'slot of the command that created the key';
+COMMENT ON COLUMN paxoskv.key_value.written_at IS 'clock of the node that the last change came from: for people to read';
+
+CREATE FUNCTION @extschema@.paxos_batch_json(
+	pairs jsonb, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'paxos_batch_json_jsonb'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_batch_json(
+	pairs json, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'paxos_batch_json_json'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_batch_json(
+	pairs text, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'paxos_batch_json_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_insert(
+	key text, value text, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'paxos_insert'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_update(
+	key text, value text, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'paxos_update'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_cas(
+	key text, expected text, value text, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'paxos_cas'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_cas_revision(
+	key text, expected bigint, value text, partition text DEFAULT 'default', request_id text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'paxos_cas_revision'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_txn(
+	checks jsonb, then_do jsonb, else_do jsonb, request_id text DEFAULT NULL)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'paxos_txn'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_outcome(
+	request_id text, give_up boolean DEFAULT false, OUT outcome text, OUT revision bigint)
+RETURNS record
+AS 'MODULE_PATHNAME', 'paxos_outcome'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION @extschema@.paxos_batch_json(jsonb, text, text) IS
+	'sets the keys of a JSON object to its values in one step, all or nothing, and returns their revision; takes effect when it returns, whatever the transaction does';
+
+COMMENT ON FUNCTION @extschema@.paxos_batch_json(json, text, text) IS
+	'sets the keys of a JSON object to its values in one step, all or nothing, and returns their revision; takes effect when it returns, whatever the transaction does';
+
+COMMENT ON FUNCTION @extschema@.paxos_batch_json(text, text, text) IS
+	'sets the keys of a JSON object to its values in one step, all or nothing, and returns their revision; takes effect when it returns, whatever the transaction does';
+
+COMMENT ON FUNCTION @extschema@.paxos_insert(text, text, text, text) IS
+	'sets a key that is absent, true if it was; takes effect when it returns, whatever the transaction does';
+
+COMMENT ON FUNCTION @extschema@.paxos_update(text, text, text, text) IS
+	'sets a key that is there, true if it was; takes effect when it returns, whatever the transaction does';
+
+COMMENT ON FUNCTION @extschema@.paxos_cas(text, text, text, text, text) IS
+	'sets a key whose value is as expected (NULL: absent), true if it was; takes effect when it returns, whatever the transaction does';
+
+COMMENT ON FUNCTION @extschema@.paxos_cas_revision(text, bigint, text, text, text) IS
+	'sets a key whose revision is as expected (0: absent), true if it was; takes effect when it returns, whatever the transaction does';
+
+COMMENT ON FUNCTION @extschema@.paxos_txn(jsonb, jsonb, jsonb, text) IS
+	'checks several keys and does one of two lists of operations, all in one step; takes effect when it returns, whatever the transaction does';
+
+COMMENT ON FUNCTION @extschema@.paxos_outcome(text, boolean) IS
+	'what became of a request id or a command''s name: applied, not applied or unknown; give_up settles it';
+
+CREATE FUNCTION @extschema@.paxos_get_many(
+	keys text[], partition text DEFAULT 'default', consistency text DEFAULT NULL)
+RETURNS SETOF paxoskv.key_value
+AS 'MODULE_PATHNAME', 'paxos_get_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+
+CREATE FUNCTION @extschema@.paxos_range(
+	start_key text DEFAULT NULL, end_key text DEFAULT NULL, max_rows bigint DEFAULT NULL,
+	partition text DEFAULT 'default', consistency text DEFAULT NULL)
+RETURNS SETOF paxoskv.key_value
+AS 'MODULE_PATHNAME', 'paxos_range'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_prefix(
+	prefix text, max_rows bigint DEFAULT NULL, partition text DEFAULT 'default', consistency text DEFAULT NULL)
+RETURNS SETOF paxoskv.key_value
+AS 'MODULE_PATHNAME', 'paxos_prefix'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION @extschema@.paxos_wait(revision bigint)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'paxos_wait'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION @extschema@.paxos_get_many(text[], text, text) IS
+	'the rows of some keys in bytewise key order, absent ones left out; sees what other sessions wrote up to now, whatever the transaction''s snapshot';
+
+COMMENT ON FUNCTION @extschema@.paxos_range(text, text, bigint, text, text) IS
+	'the rows from start_key on and before end_key in bytewise key order, as they are when it begins, whatever the transaction''s snapshot';
+COMMENT ON FUNCTION @extschema@.paxos_prefix(text, bigint, text, text) IS
+	'the rows whose keys begin with prefix in bytewise key order, as they are when it begins, whatever the transaction''s snapshot';
+COMMENT ON FUNCTION @extschema@.paxos_wait(bigint) IS
+	'waits until plain queries here see the write of that revision, made on any node, and returns the slot reached';
+CREATE FUNCTION @extschema@.paxos_verify(
+	slot bigint DEFAULT NULL,
+	OUT node_id integer,
+	OUT slot bigint,
+	OUT state_hash text,
+	OUT rows bigint,
+	OUT agrees boolean)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'paxos_verify'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 3;
+
+COMMENT ON FUNCTION @extschema@.paxos_status() IS
+	'one row: what this node is, who leads, how far it is, and in detail what is wrong, if anything is; works in every state of the node';
+COMMENT ON FUNCTION @extschema@.paxos_verify(bigint) IS
+	'recomputes the state hash from the rows on all nodes and says whose is not the cluster''s: such a node stops applying';
+
+COMMENT ON VIEW paxoskv.data IS
+	'the keys of the default partition, as this node has applied them: call paxos_sync() before a query that must see the latest';
+COMMENT ON COLUMN paxoskv.data.key IS 'unique; compared bytewise, whatever the database''s collation';
+
+COMMENT ON COLUMN paxoskv.data.value IS 'what was last put there';
+COMMENT ON COLUMN paxoskv.data.revision IS 'slot of the command that last changed the key';
+COMMENT ON COLUMN paxoskv.data.create_revision IS 'slot of the command that created the key';
+COMMENT ON COLUMN paxoskv.data.written_at IS 'clock of the node that the last change came from: for people to read';
+COMMENT ON COLUMN paxoskv.nodes.node_id IS 'its paxoskv.node_id';
+COMMENT ON COLUMN paxoskv.nodes.address IS 'where the others reach it';
+COMMENT ON COLUMN paxoskv.nodes.voter IS 'whether it counts for a majority';
+COMMENT ON COLUMN paxoskv.nodes.leader IS 'whether this node follows it as the leader';
+COMMENT ON COLUMN paxoskv.nodes.connected IS 'whether this node can speak with it now';
+COMMENT ON COLUMN paxoskv.nodes.self IS 'whether it is this node';
+COMMENT ON COLUMN paxoskv.nodes.applied_slot IS 'through which slot its database has the log, as last heard';
+COMMENT ON COLUMN paxoskv.nodes.lag_slots IS 'how many chosen slots its database does not have yet; NULL: not known';
+
+COMMENT ON COLUMN paxoskv.nodes.lag_bytes IS 'how many bytes of the log it does not have yet; NULL: not known, only the leader knows';
+
+COMMENT ON COLUMN paxoskv.nodes.last_heard_at IS 'when this node last heard of it';
+COMMENT ON COLUMN paxoskv.nodes.trouble IS 'what is wrong with it, or stands in the way of forming the cluster; NULL: nothing';
+
+REVOKE ALL ON paxoskv.requests, paxoskv.void_numbers, paxoskv.closed_sessions FROM PUBLIC;
+REVOKE ALL ON TYPE paxoskv.key_value, paxoskv.kv, paxoskv.state, paxoskv.requests, paxoskv.void_numbers,
+	paxoskv.closed_sessions, paxoskv.data, paxoskv.nodes FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION
+	@extschema@.paxos_batch_json(jsonb, text, text),
+	@extschema@.paxos_batch_json(json, text, text),
+	@extschema@.paxos_batch_json(text, text, text),
+	@extschema@.paxos_insert(text, text, text, text),
+	@extschema@.paxos_update(text, text, text, text),
+	@extschema@.paxos_cas(text, text, text, text, text),
+	@extschema@.paxos_cas_revision(text, bigint, text, text, text),
+	@extschema@.paxos_txn(jsonb, jsonb, jsonb, text),
+	@extschema@.paxos_outcome(text, boolean),
+	@extschema@.paxos_get_many(text[], text, text),
+	@extschema@.paxos_range(text, text, bigint, text, text),
+	@extschema@.paxos_prefix(text, bigint, text, text),
+	@extschema@.paxos_wait(bigint),
+	@extschema@.paxos_verify(bigint)
+FROM PUBLIC;
+
+-- Wakes the apply worker at COMMIT, which could not go on with the older tables.
+SELECT paxoskv.extension_created();
