@@ -75,12 +75,8 @@ pg_noreturn static void invalid(const char *path, const char *detail);
 
 static void invalid(const char *path, const char *detail)
 {
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid transaction at \"%s\"", path),
-		 errdetail("%s", detail),
-		 errhint("A check is like {\"key\": \"a\", \"value\": \"1\"}, an operation like {\"op\": \"put\", "
-				 "\"key\": \"a\", \"value\": \"2\"}.")));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid transaction at \"%s\"", path),
+					errdetail("%s", detail)));
 }
 
 /* Errors of checks that do not know of JSON say in which element they met what they refuse. */
@@ -302,8 +298,7 @@ static void add_list(Transaction *transaction, int list, Jsonb *json)
 		if (transaction->n == COMMAND_OPERATIONS_MAX)
 			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 							errmsg("too many operations in one transaction"),
-							errdetail("The limit is %d, checks included.", COMMAND_OPERATIONS_MAX),
-							errhint("Do it in several; paxos_batch() puts many keys in one step.")));
+							errdetail("The limit is %d, checks included.", COMMAND_OPERATIONS_MAX)));
 		operation = &transaction->operations[transaction->n++];
 		element->list = list;
 		element->place = (int) i;

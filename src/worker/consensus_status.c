@@ -11,8 +11,7 @@
 
 #define REFRESH_MS 20
 #define PUBLISH_MS 100
-/* Where nothing happens: when the others were last heard, and why they can't be reached. */
-#define PUBLISH_IDLE_MS 1000
+#define WARNING_INTERVAL_MS 60000
 /* Chosen and unapplied slots beyond which this node's own clients must wait (T2). */
 #define UNAPPLIED_SLOTS_MAX 50000
 
@@ -40,11 +39,12 @@ static Admission unformed_admission(void)
 	return formation_alone() ? ADMIT : ADMIT_UNFORMED;
 }
 
-static Admission compute_admission(bool lost)
+static Admission compute_admission(void)
 {
 	PaxosShared *shared = paxos_shared;
 	DatabaseState database;
 	bool stopped;
+	bool lost = consensus.core != NULL && quorum_is_lost();
 
 	LWLockAcquire(shared->status_lock, LW_SHARED);
 	database = shared->report.database;
@@ -73,8 +73,9 @@ static void warn_of_slow_rounds(void)
 	uint64 round_ms = (uint64) paxoskv_election_timeout / 5;
 
 	if (consensus.status.round_trip_max_ms <= round_ms ||
-		!log_limit_pass(&consensus.slow_rounds, consensus.now_ms, NULL))
+		(consensus.warned_ms != 0 && consensus.now_ms - consensus.warned_ms < WARNING_INTERVAL_MS))
 		return;
+	consensus.warned_ms = consensus.now_ms;
 	ereport(WARNING, (errmsg("paxoskv: a heartbeat to another node took %llu ms",
 							 (unsigned long long) consensus.status.round_trip_max_ms),
 					  errdetail("A fifth of paxoskv.election_timeout, %llu ms, is all that it may take.",
@@ -94,7 +95,6 @@ static void report_healed(void)
 void status_refresh(bool now)
 {
 	Admission admission;
-	bool lost;
 
 	consensus.refresh_skipped = !now && consensus.now_ms < consensus.admission_checked_ms + REFRESH_MS;
 	if (consensus.refresh_skipped)
@@ -106,13 +106,11 @@ void status_refresh(bool now)
 		warn_of_slow_rounds();
 		report_healed();
 	}
-	lost = consensus.core != NULL && quorum_is_lost();
-	admission = compute_admission(lost);
+	admission = compute_admission();
 	if (admission != consensus.admission)
 		consensus.status_due = true;
 	consensus.admission = admission;
 	pg_atomic_write_u32(&paxos_shared->admission, admission);
-	report_cluster(lost);
 	requests_refuse_waiting();
 	requests_advance();
 }
@@ -149,8 +147,6 @@ static void fill_peer(ClientNode *node, const struct paxos_peer_status *peer)
 	node->last_heard_at = wall_clock(peer->last_heard_ms);
 	if (peer->damaged)
 		strlcpy(node->trouble, "its log is damaged", sizeof(node->trouble));
-	else if (!peer->connected && consensus.transport != NULL)
-		(void) transport_peer_error(consensus.transport, peer->node_id, node->trouble);
 }
 
 static void fill_self(ClientNode *node)
@@ -202,7 +198,8 @@ static void fill_unformed_peers(ClientStatus *status)
 		node->connected = node->self || (consensus.transport != NULL &&
 										 transport_connected(consensus.transport, node->node_id));
 		if (!node->self)
-			formation_describe_peer(node->trouble, sizeof(node->trouble), (uint32) i);
+			strlcpy(node->trouble, formation_trouble_text(formation->peers[i].trouble),
+					sizeof(node->trouble));
 	}
 }
 
@@ -253,8 +250,6 @@ void status_publish(bool now)
 	PaxosShared *shared = paxos_shared;
 	static ClientStatus status;
 
-	if (consensus.transport != NULL && consensus.now_ms >= consensus.status_published_ms + PUBLISH_IDLE_MS)
-		consensus.status_due = true;
 	/* Without a fresh look what is due would be published as it was before. */
 	if (!now && (!consensus.status_due || consensus.refresh_skipped ||
 				 consensus.now_ms < consensus.status_published_ms + PUBLISH_MS))
