@@ -38,8 +38,8 @@ static struct
 	Asker askers[PAXOS_MAX_MEMBERS]; /* by place in the configuration */
 	struct state_recount recount;    /* the last one */
 	uint64 recounted_ms;
-	uint64 interval_ms; /* until the next one by itself */
-	uint32 counting;    /* the recount under way, 0: none */
+	double interval_part; /* of paxoskv.verify_interval, until the next one by itself */
+	uint32 counting;      /* the recount under way, 0: none */
 	BackgroundWorkerHandle *worker;
 	uint64 retry_ms;
 	uint64 warned_ms;
@@ -269,6 +269,13 @@ static bool is_applied(uint64 slot)
 	return ready && (stopped || pg_atomic_read_u64(&shared->applied_slot) >= slot);
 }
 
+static bool is_recount_due(void)
+{
+	double interval_ms = (double) paxoskv_verify_interval * 1000 * local.interval_part;
+
+	return paxoskv_verify_interval > 0 && consensus.now_ms - local.recounted_ms >= (uint64) interval_ms;
+}
+
 static void start_recount(void)
 {
 	StateBoard *board = &paxos_shared->state;
@@ -279,7 +286,7 @@ static void start_recount(void)
 	if (local.counting != 0 || consensus.now_ms < local.retry_ms)
 		return;
 	waits = someone_waits(&slot);
-	if (!waits && (paxoskv_verify_interval == 0 || consensus.now_ms < local.recounted_ms + local.interval_ms))
+	if (!waits && !is_recount_due())
 		return;
 	if (!is_applied(slot))
 		return;
@@ -307,7 +314,7 @@ static void take_result(const Recount *recount)
 
 	local.recount = recount->result;
 	local.recounted_ms = consensus.now_ms;
-	local.interval_ms = (uint64) paxoskv_verify_interval * 1000;
+	local.interval_part = 1;
 	LWLockAcquire(paxos_shared->status_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < n_members(); i++)
 	{
@@ -455,5 +462,5 @@ void state_start(void)
 	memset(&local, 0, sizeof(local));
 	consensus_random(&part, sizeof(part));
 	local.recounted_ms = consensus.now_ms;
-	local.interval_ms = (uint64) ((double) paxoskv_verify_interval * 1000 * part / UINT32_MAX);
+	local.interval_part = (double) part / UINT32_MAX;
 }

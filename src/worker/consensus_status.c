@@ -94,6 +94,7 @@ static void report_healed(void)
 
 void status_refresh(bool now)
 {
+	bool had_quorum = consensus.status.quorum;
 	Admission admission;
 
 	consensus.refresh_skipped = !now && consensus.now_ms < consensus.admission_checked_ms + REFRESH_MS;
@@ -107,7 +108,7 @@ void status_refresh(bool now)
 		report_healed();
 	}
 	admission = compute_admission();
-	if (admission != consensus.admission)
+	if (admission != consensus.admission || consensus.status.quorum != had_quorum)
 		consensus.status_due = true;
 	consensus.admission = admission;
 	pg_atomic_write_u32(&paxos_shared->admission, admission);

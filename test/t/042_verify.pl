@@ -41,16 +41,27 @@ sub is_one_state
 	return;
 }
 
-# Statements in a server that does not know of paxoskv's protection.
+# Statements in a server (of the cluster, by its id, or another one) that does not know of paxoskv's protection.
 sub behind_its_back
 {
 	my ($id, @statements) = @_;
-	my $node = $cluster->node($id);
+	my $node = ref $id ? $id : $cluster->node($id);
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
 	$node->restart;
 	$node->safe_psql('postgres', $_) for @statements;
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'paxoskv'\n");
 	$node->restart;
+	return;
+}
+
+# As docs/sql.md says.
+sub make_anew
+{
+	my ($id) = @_;
+	behind_its_back($id, 'DROP EXTENSION paxoskv');
+	$cluster->create_extension($id);
+	$cluster->wait_until_formed;
+	$cluster->wait_until_equal;
 	return;
 }
 
@@ -147,18 +158,26 @@ is(all_of(verify(1), 'agrees'), 't f t', 'the others see it as before');
 
 # ---------------------------------------------------------------- and made anew
 
-behind_its_back(2, 'DROP EXTENSION paxoskv');
-$cluster->create_extension(2);
-$cluster->wait_until_formed;
-$cluster->wait_until_equal;
+make_anew(2);
 is($cluster->get(2, 'k7'), 'xxxxxxx', 'its rows are made anew from its log');
 is_one_state(verify(2), 'afterwards');
+
+# ---------------------------------------------------------------- found without being asked for
+
+behind_its_back(3, q{UPDATE paxoskv.kv SET hash = decode(md5('forged'), 'hex') WHERE key = 'k8'});
+$cluster->node(3)->append_conf('postgresql.conf', "paxoskv.verify_interval = '1s'\n");
+$cluster->node(3)->reload;
+$cluster->wait_for('node 3 to recount its rows', sub { log_lines(3, $stopped) });
+like($cluster->status(3, 'detail'), qr/A row of paxoskv.kv is not as it was written: "default" "k8"/,
+	'a row whose hash is not its own is found now and then');
+make_anew(3);
+is_one_state(verify(3), 'afterwards');
 
 # ---------------------------------------------------------------- a hash that differs shows without being asked for
 
 behind_its_back(3, q{DELETE FROM paxoskv.kv WHERE key = 'k9'},
 	q{UPDATE paxoskv.state SET row_count = row_count - 1, state_hash = decode(md5('nothing'), 'hex')});
-$cluster->wait_for('that node 3 stops', sub { log_lines(3, $stopped) });
+$cluster->wait_for('that node 3 stops', sub { log_lines(3, $stopped) == 2 });
 like($cluster->status(3, 'detail'), qr/^A majority of the nodes has another state than this one/, 'it is in the minority');
 $cluster->put(1, 'still', 'here');
 is($cluster->get(2, 'still'), 'here', 'the others go on');
@@ -169,5 +188,28 @@ behind_its_back(2, q{UPDATE paxoskv.state SET state_hash = decode(md5('something
 $cluster->wait_for('that node 2 stops', sub { log_lines(2, $stopped) > 3 });
 $cluster->wait_for('that node 1 stops', sub { log_lines(1, $stopped) });
 is($cluster->try(1, q{SELECT paxos_get('still')})->{state}, '55000', 'without a majority all stop');
+
+# ---------------------------------------------------------------- alone
+
+# The server's own launcher and the two workers leave no place for another one.
+my $alone = PaxosKV::Cluster->new(nodes => 1, conf => "max_worker_processes = 3\n");
+my $file = PostgreSQL::Test::Utils::tempdir() . '/kv.copy';
+$cluster->node(1)->safe_psql('postgres', "COPY paxoskv.kv TO '$file'");
+$alone->node(1)->safe_psql('postgres', "COPY paxoskv.kv FROM '$file'");
+$alone->put(1, 'first', 'command');
+my $full = $alone->try(1, q{SET paxoskv.commit_timeout = '1s'; SELECT * FROM paxos_verify()});
+is($full->{out}, '1||||', 'without a place for a recount nothing is known');
+like($full->{err}, qr/WARNING: .*node 1 has not said what its rows are/, '... which is said');
+like(slurp_file($alone->node(1)->logfile), qr/paxoskv cannot recount its rows now: all background workers are in use/,
+	'... and why');
+$alone->node(1)->append_conf('postgresql.conf', "max_worker_processes = 4\n");
+$alone->node(1)->restart;
+$alone->put(1, 'second', 'command');
+my $rows = 2 + $cluster->query(1, 'SELECT count(*) FROM paxoskv.kv');
+is($alone->query(1, 'SELECT rows, agrees FROM paxos_verify()'), "$rows|t", 'rows that were copied in before the first command count');
+behind_its_back($alone->node(1), q{DELETE FROM paxoskv.kv WHERE key = 'k8'});
+$rows--;
+is($alone->query(1, 'SELECT rows, agrees FROM paxos_verify()'), "$rows|f", 'a row that is missing is missed');
+$alone->wait_for('its end', sub { $alone->try(1, q{SELECT paxos_put('third', 'command')})->{state} eq '55000' });
 
 done_testing();
