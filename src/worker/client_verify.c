@@ -190,6 +190,8 @@ int client_verify(uint64 slot, ClientVerified nodes[PAXOS_MAX_MEMBERS])
 	view->question = ask(view->target, until);
 	wait_for_answers(view, until);
 	n = view->n;
+	if (n == 0) /* the consensus worker has not looked at the question */
+		refuse_late(REFUSED_READ);
 	for (int i = 0; i < n; i++)
 	{
 		nodes[i] = (ClientVerified){.node_id = view->nodes[i].node_id,
