@@ -61,7 +61,8 @@ TextArgument text_argument(FunctionCallInfo fcinfo, int position, const char *na
 {
 	if (PG_ARGISNULL(position))
 		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("parameter \"%s\" must not be null", name)));
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("parameter \"%s\" must not be null", name),
+				 strcmp(name, "value") == 0 ? errhint("paxos_delete() removes a key.") : 0));
 	return text_of_datum(PG_GETARG_DATUM(position));
 }
 
@@ -78,15 +79,21 @@ TextArgument *text_array_argument(FunctionCallInfo fcinfo, int position, const c
 	array = PG_GETARG_ARRAYTYPE_P(position);
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-						errmsg("parameter \"%s\" must be a one-dimensional array", name)));
+						errmsg("parameter \"%s\" must be a one-dimensional array", name),
+						errdetail("It has %d dimensions.", ARR_NDIM(array)),
+						errhint("Write one as ARRAY['a', 'b'] or '{a,b}'.")));
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, n);
 	texts = palloc(sizeof(TextArgument) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
 	{
 		if (nulls[i])
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("parameter \"%s\" must not contain nulls", name),
-							errdetail("Element %d is null.", i + 1)));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("parameter \"%s\" must not contain nulls", name),
+				 errdetail("Element %d is null.", i + 1),
+				 errhint(
+					 "array_agg(...) FILTER (WHERE ... IS NOT NULL) and array_remove() leave nulls out.")));
 		texts[i] = text_of_datum(elements[i]);
 	}
 	return texts;
@@ -106,7 +113,8 @@ TextArgument request_id_argument(FunctionCallInfo fcinfo, int position)
 						errhint("Leave \"request_id\" out or pass NULL for none.")));
 	if (id.length > COMMAND_REQUEST_ID_MAX)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("request id is too long"),
-						errdetail("It has %u bytes, and may have %d.", id.length, COMMAND_REQUEST_ID_MAX)));
+						errdetail("It has %u bytes, and may have %d.", id.length, COMMAND_REQUEST_ID_MAX),
+						errhint("A UUID is long enough.")));
 	if (parse_command_name(id.data, id.length, &session, &number))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -143,7 +151,8 @@ void check_key(TextArgument partition, TextArgument key)
 	if ((uint64) partition.length + key.length > COMMAND_KEY_BYTES_MAX)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("key is too long"),
 						errdetail("Partition (%u bytes) and key (%u bytes) together may have %d bytes.",
-								  partition.length, key.length, COMMAND_KEY_BYTES_MAX)));
+								  partition.length, key.length, COMMAND_KEY_BYTES_MAX),
+						errhint("Put what is long into the value, or use a digest of it as the key.")));
 }
 
 void operation_set_partition(struct operation *operation, TextArgument partition)

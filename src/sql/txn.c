@@ -75,8 +75,12 @@ pg_noreturn static void invalid(const char *path, const char *detail);
 
 static void invalid(const char *path, const char *detail)
 {
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid transaction at \"%s\"", path),
-					errdetail("%s", detail)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid transaction at \"%s\"", path),
+		 errdetail("%s", detail),
+		 errhint("A check is like {\"key\": \"a\", \"value\": \"1\"}, an operation like {\"op\": \"put\", "
+				 "\"key\": \"a\", \"value\": \"2\"}.")));
 }
 
 /* Errors of checks that do not know of JSON say in which element they met what they refuse. */
@@ -298,7 +302,8 @@ static void add_list(Transaction *transaction, int list, Jsonb *json)
 		if (transaction->n == COMMAND_OPERATIONS_MAX)
 			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 							errmsg("too many operations in one transaction"),
-							errdetail("The limit is %d, checks included.", COMMAND_OPERATIONS_MAX)));
+							errdetail("The limit is %d, checks included.", COMMAND_OPERATIONS_MAX),
+							errhint("Do it in several; paxos_batch() puts many keys in one step.")));
 		operation = &transaction->operations[transaction->n++];
 		element->list = list;
 		element->place = (int) i;

@@ -124,7 +124,8 @@ Datum paxos_put_any(PG_FUNCTION_ARGS)
 	key = text_argument(fcinfo, 0, "key");
 	if (PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("parameter \"%s\" must not be null", "value")));
+						errmsg("parameter \"%s\" must not be null", "value"),
+						errhint("paxos_delete() removes a key.")));
 	if (!OidIsValid(type))
 		ereport(ERROR, (errcode(ERRCODE_INDETERMINATE_DATATYPE),
 						errmsg("could not determine the type of parameter \"%s\"", "value"),

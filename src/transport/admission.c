@@ -76,7 +76,8 @@ static void refuse(struct connection *c, enum handshake_refusal refusal)
 		if (c->dialed)
 			p->backoff_ms = BACKOFF_LAST_MS;
 		if (refusal != REFUSE_DUPLICATE)
-			peer_refusal(t, p, "refused the node at %s: it %s", c->where, handshake_refusal_text(refusal));
+			peer_refusal(t, p, refusal, "refused the node at %s: it %s", c->where,
+						 handshake_refusal_text(refusal));
 	}
 	else
 		transport_log_limited(t, &t->strangers, "refused node %u at %s: it %s", c->handshake.hello.node_id,
@@ -143,7 +144,8 @@ static void fence_both(struct connection *c, struct peer *p)
 		connection_flush(p->open);
 		p->fence_pending = false;
 	}
-	peer_refusal(c->t, p, "two copies of its log directory are running, one of them at %s", c->where);
+	peer_refusal(c->t, p, REFUSE_OLDER_RUN, "two copies of its log directory are running, one of them at %s",
+				 c->where);
 	p->backoff_ms = BACKOFF_LAST_MS;
 	transport_send_fence(c, p->node_id);
 	connection_linger(c);
@@ -255,7 +257,7 @@ static void take_reject(struct connection *c, const struct frame *frame)
 		if (c->dialed)
 			p->backoff_ms = BACKOFF_LAST_MS;
 		if (code != REFUSE_DUPLICATE)
-			peer_refusal(c->t, p, "the node at %s refuses this one: %s", c->where, text);
+			peer_refusal(c->t, p, code, "the node at %s refuses this one: %s", c->where, text);
 	}
 	/* Other addresses of the name lead to the same node. */
 	if (p != NULL && c->dialed)

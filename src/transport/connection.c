@@ -105,7 +105,9 @@ void connection_close(struct connection *c, bool reset, const char *reason)
 {
 	if (c->state == CONNECTION_DEAD)
 		return;
-	if (c->peer != NULL && reason != NULL)
+	if (c->peer != NULL && reason != NULL && c->peer->open == c)
+		peer_says_lost(c->t, c->peer, reason);
+	else if (c->peer != NULL && reason != NULL)
 		peer_error(c->t, c->peer, "%s", reason);
 	c->state = CONNECTION_DEAD;
 	close(c->fd);
@@ -263,7 +265,7 @@ static void close_by_errno(struct connection *c, int error)
 	char reason[TRANSPORT_ERROR_MAX];
 
 	snprintf(reason, sizeof(reason), "%s %s: %s",
-			 c->state == CONNECTION_CONNECTING ? "could not connect to" : "lost the connection to", c->where,
+			 c->state == CONNECTION_CONNECTING ? "could not connect to" : "the connection with", c->where,
 			 strerror(error));
 	connection_close(c, reset, reason);
 }

@@ -16,6 +16,7 @@
 #include "transport/address.h"
 #include "transport/frame.h"
 #include "transport/handshake.h"
+#include "transport/log_limit.h"
 #include "transport/resolver.h"
 #include "transport/transport.h"
 #include "transport/wire.h"
@@ -31,7 +32,6 @@
 #define LOWER_DIALS_AFTER_MS 2000
 /* How long a name may be asked for before the addresses known from last time are tried. */
 #define RESOLVE_PATIENCE_MS 2000
-#define LOG_INTERVAL_MS 30000
 /* How long a refused connection stays half-open so that the refusal arrives. */
 #define LINGER_MS 1000
 #define LISTEN_RETRY_MS 1000
@@ -107,14 +107,6 @@ struct connection
 	uint8_t small[CONNECTION_SMALL_BYTES];
 };
 
-/* Lets a line through once per interval, and counts the others. */
-struct log_limit
-{
-	bool ever;
-	uint64_t last_ms;
-	uint32_t suppressed;
-};
-
 struct peer
 {
 	bool used;
@@ -147,10 +139,13 @@ struct peer
 	bool fence_pending; /* the highest run must be told that another one is alive */
 
 	struct transport_peer_status status; /* counters and last error */
-	/* Lines of the log: troubles with connections, refusals, connections. */
+
+	/* Lines of the log: that it was lost or is back, attempts to reach it that fail, refusals. */
+	struct log_limit changes;
 	struct log_limit errors;
 	struct log_limit refusals;
-	struct log_limit connects;
+	uint32_t refusals_said; /* bits of the codes said since it was last connected for long */
+	uint64_t away_since_ms; /* not connected */
 };
 
 struct listener
@@ -200,7 +195,7 @@ struct transport
 void transport_log(struct transport *t, enum transport_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The same, at most once per limit and LOG_INTERVAL_MS. */
+/* The same, as often as the limit lets it through. */
 void transport_log_limited(struct transport *t, struct log_limit *limit, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -228,8 +223,11 @@ bool peer_is_member(const struct peer *p, const struct transport *t);
 /* Notes what is wrong with a peer, for status and (limited) the log: with its connection, or its handshake. */
 void peer_error(struct transport *t, struct peer *p, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-void peer_refusal(struct transport *t, struct peer *p, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+void peer_refusal(struct transport *t, struct peer *p, uint32_t code, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* The same for its open connection, which ends now. */
+void peer_says_lost(struct transport *t, struct peer *p, const char *reason);
 
 /* The connection was admitted; an older one makes way. */
 void peer_opened(struct peer *p, struct connection *c);

@@ -74,6 +74,16 @@ static const char *bind_one(struct transport *t, struct listener *l, const struc
 	return NULL;
 }
 
+static void add_bound(char *text, size_t size, size_t *used, const struct socket_address *address)
+{
+	char one[64];
+	int length;
+
+	address_text(address, one, sizeof(one));
+	length = snprintf(text + *used, size - *used, "%s%s", *used > 0 ? ", " : "", one);
+	*used = length > 0 && (size_t) length < size - *used ? *used + (size_t) length : size - 1;
+}
+
 /*
  * Binds all that can be bound; at least one must be, and no address may be taken by someone else.  (A name or
  * "*" may give an address of a family that this machine doesn't have.)
@@ -81,12 +91,16 @@ static const char *bind_one(struct transport *t, struct listener *l, const struc
 static void bind_all(struct transport *t, struct listener *l, const struct address_list *list)
 {
 	const char *why = "no address";
+	char bound[TRANSPORT_ERROR_MAX / 2] = "";
+	size_t used = 0;
 
 	for (uint32_t i = 0; i < list->n; i++)
 	{
 		const char *reason = bind_one(t, l, &list->addresses[i]);
 
-		if (reason != NULL)
+		if (reason == NULL)
+			add_bound(bound, sizeof(bound), &used, &list->addresses[i]);
+		else
 			why = reason;
 		if (reason != NULL && errno == EADDRINUSE)
 		{
@@ -101,7 +115,8 @@ static void bind_all(struct transport *t, struct listener *l, const struct addre
 	}
 	l->bound = true;
 	l->error[0] = '\0';
-	transport_log(t, TRANSPORT_LOG, "listening for other nodes at %s", l->address);
+	/* The addresses, because a name may lead to loopback on its own machine. */
+	transport_log(t, TRANSPORT_LOG, "listening for other nodes at %s (%s)", l->address, bound);
 }
 
 void listener_tick(struct transport *t, struct listener *l)

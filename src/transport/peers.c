@@ -21,6 +21,10 @@
 
 /* A connection that lasted so long ends the backoff. */
 #define STABLE_MS 1000
+/* ... and so long makes the next trouble a new one for the log. */
+#define LONG_MS 10000
+/* Lines about a peer that comes and goes, until they become rarer. */
+#define CHANGES_BURST 9
 
 struct peer *peer_find(const struct transport *t, uint32_t node_id)
 {
@@ -41,31 +45,55 @@ bool peer_is_member(const struct peer *p, const struct transport *t)
 		   wire_id_equal(&p->open->handshake.hello.store_id, &p->member_store);
 }
 
-__attribute__((format(printf, 4, 0))) static void
-set_error(struct transport *t, struct peer *p, struct log_limit *limit, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void set_error(struct transport *t, struct peer *p,
+															const char *format, va_list arguments)
 {
 	vsnprintf(p->status.last_error, sizeof(p->status.last_error), format, arguments);
 	p->status.last_error_ms = t->now_ms;
-	transport_log_limited(t, limit, "node %u: %s", p->node_id, p->status.last_error);
 }
 
 void peer_error(struct transport *t, struct peer *p, const char *format, ...)
 {
+	char away[LOG_LIMIT_TEXT_MAX];
 	va_list arguments;
 
 	va_start(arguments, format);
-	set_error(t, p, &p->errors, format, arguments);
+	set_error(t, p, format, arguments);
 	va_end(arguments);
+	log_limit_duration(t->now_ms - p->away_since_ms, away);
+	if (p->open != NULL) /* another attempt ended */
+		transport_log_limited(t, &p->errors, "node %u: %s", p->node_id, p->status.last_error);
+	else if (p->status.connections == 0)
+		transport_log_limited(t, &p->errors, "node %u has not been reached yet: %s", p->node_id,
+							  p->status.last_error);
+	else
+		transport_log_limited(t, &p->errors, "node %u has been out of reach for %s: %s", p->node_id, away,
+							  p->status.last_error);
 }
 
-void peer_refusal(struct transport *t, struct peer *p, const char *format, ...)
+void peer_says_lost(struct transport *t, struct peer *p, const char *reason)
 {
+	snprintf(p->status.last_error, sizeof(p->status.last_error), "%s", reason);
+	p->status.last_error_ms = t->now_ms;
+	transport_log_limited(t, &p->changes, "lost node %u: %s", p->node_id, reason);
+	/* That it stays so is said in a minute. */
+	log_limit_begin(&p->errors, t->now_ms);
+}
+
+void peer_refusal(struct transport *t, struct peer *p, uint32_t code, const char *format, ...)
+{
+	uint32_t bit = 1u << (code & 31);
 	va_list arguments;
 
 	p->status.refusals++;
 	va_start(arguments, format);
-	set_error(t, p, &p->refusals, format, arguments);
+	set_error(t, p, format, arguments);
 	va_end(arguments);
+	/* Another reason is said at once: somebody may have just mended the first one. */
+	if (!(p->refusals_said & bit))
+		p->refusals = (struct log_limit){0};
+	p->refusals_said |= bit;
+	transport_log_limited(t, &p->refusals, "node %u: %s", p->node_id, p->status.last_error);
 }
 
 /* ---------------------------------------------------------------- coming and going */
@@ -81,6 +109,19 @@ static void schedule_dial(struct transport *t, struct peer *p)
 	p->backoff_ms = p->backoff_ms * 2 < BACKOFF_LAST_MS ? p->backoff_ms * 2 : BACKOFF_LAST_MS;
 	p->dial_at_ms = t->now_ms + wait;
 	p->resolved = false;
+}
+
+static void say_connected(struct transport *t, struct peer *p, const struct connection *c)
+{
+	char away[LOG_LIMIT_TEXT_MAX];
+
+	log_limit_duration(t->now_ms - p->away_since_ms, away);
+	p->changes.burst = CHANGES_BURST;
+	if (p->status.connections == 1)
+		transport_log_limited(t, &p->changes, "connected to node %u (%s)", p->node_id, c->where);
+	else
+		transport_log_limited(t, &p->changes, "connected to node %u (%s) again, after %s without it",
+							  p->node_id, c->where, away);
 }
 
 void peer_opened(struct peer *p, struct connection *c)
@@ -107,12 +148,9 @@ void peer_opened(struct peer *p, struct connection *c)
 	p->status.dialed = c->dialed;
 	p->status.store_id = c->handshake.hello.store_id;
 	p->status.run = c->handshake.hello.run;
-	/* One that comes and goes does not fill the log. */
-	if (p->backoff_ms <= 2 * BACKOFF_FIRST_MS)
-		p->connects = (struct log_limit){0};
-	transport_log_limited(t, &p->connects, "connected to node %u (%s)", p->node_id, c->where);
+	say_connected(t, p, c);
 	if (t->have_members && !peer_is_member(p, t))
-		peer_refusal(t, p,
+		peer_refusal(t, p, REFUSE_OTHER_STORE,
 					 "it is an outsider: its log directory is not the one that the cluster knows as node %u",
 					 p->node_id);
 	peers_announce(t);
@@ -137,8 +175,11 @@ void peer_lost(struct peer *p, struct connection *c, bool reset)
 	p->open = NULL;
 	p->reset = reset;
 	p->lost = p->announced;
+	p->away_since_ms = t->now_ms;
 	if (t->now_ms >= p->status.connected_since_ms + STABLE_MS)
 		p->backoff_ms = 0;
+	if (t->now_ms >= p->status.connected_since_ms + LONG_MS)
+		p->refusals_said = 0;
 	schedule_dial(t, p);
 	if (t->options.node_id < p->node_id && p->dial_at_ms < t->now_ms + LOWER_DIALS_AFTER_MS)
 		p->dial_at_ms = t->now_ms + LOWER_DIALS_AFTER_MS + transport_random(t, 500);
@@ -342,6 +383,7 @@ static void add_peer(struct transport *t, const struct transport_peer *from)
 		memset(p, 0, sizeof(*p));
 		p->used = true;
 		p->node_id = from->node_id;
+		p->away_since_ms = t->now_ms;
 		p->dial_at_ms = t->now_ms + (t->options.node_id < p->node_id ? LOWER_DIALS_AFTER_MS : 0);
 	}
 	if (p == NULL || strcmp(p->address, from->address) == 0)

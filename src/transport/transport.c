@@ -37,21 +37,18 @@ void transport_log(struct transport *t, enum transport_level level, const char *
 void transport_log_limited(struct transport *t, struct log_limit *limit, const char *format, ...)
 {
 	char text[TRANSPORT_ERROR_MAX * 2];
+	uint32_t suppressed;
 	va_list arguments;
 
-	if (limit->ever && t->now_ms < limit->last_ms + LOG_INTERVAL_MS)
-	{
-		limit->suppressed++;
+	if (!log_limit_pass(limit, t->now_ms, &suppressed))
 		return;
-	}
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	if (limit->suppressed > 0)
-		transport_log(t, TRANSPORT_LOG, "%s (%u similar since the last such line)", text, limit->suppressed);
+	if (suppressed > 0)
+		transport_log(t, TRANSPORT_LOG, "%s (%u similar since the last such line)", text, suppressed);
 	else
 		transport_log(t, TRANSPORT_LOG, "%s", text);
-	*limit = (struct log_limit){.ever = true, .last_ms = t->now_ms};
 }
 
 uint64_t transport_random(struct transport *t, uint64_t bound)
@@ -270,7 +267,10 @@ static void start_clock(struct transport *t, uint64_t now_ms)
 {
 	t->started = true;
 	for (int i = 0; i < PEER_SLOTS; i++)
+	{
 		t->peers[i].dial_at_ms += now_ms;
+		t->peers[i].away_since_ms += now_ms;
+	}
 }
 
 void transport_poll(struct transport *t, uint64_t now_ms, const struct transport_callbacks *callbacks)
@@ -499,6 +499,16 @@ bool transport_connected(const struct transport *t, uint32_t node_id)
 	const struct peer *p = peer_find(t, node_id);
 
 	return p != NULL && p->open != NULL;
+}
+
+bool transport_peer_error(const struct transport *t, uint32_t node_id, char error[TRANSPORT_ERROR_MAX])
+{
+	const struct peer *p = peer_find(t, node_id);
+
+	if (p == NULL || p->open != NULL || p->status.last_error[0] == '\0')
+		return false;
+	memcpy(error, p->status.last_error, TRANSPORT_ERROR_MAX);
+	return true;
 }
 
 bool transport_peer_store(const struct transport *t, uint32_t node_id, struct paxos_id *store_id)

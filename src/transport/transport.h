@@ -112,7 +112,7 @@ struct transport_options
 	uint32_t max_unauthenticated;  /* 32 accepted connections at once */
 	uint32_t max_queue_bytes;      /* bulk queued for one peer beyond one message of any size; 64 MB */
 
-	/* Where log lines go (one sentence each, no newline); refusals come at most once per peer and 30 s. */
+	/* Where log lines go (one sentence each, no newline); what goes on is said ever more rarely (log_limit.h). */
 	void *log_context;
 	void (*log)(void *context, enum transport_level level, const char *text);
 };
@@ -210,6 +210,9 @@ void transport_status(const struct transport *t, struct transport_status *status
 
 /* Whether a handshake with that node is done (member or not). */
 bool transport_connected(const struct transport *t, uint32_t node_id);
+
+/* What ended the last connection, or attempt, to a node that is not connected.  False: it is, or nothing did. */
+bool transport_peer_error(const struct transport *t, uint32_t node_id, char error[TRANSPORT_ERROR_MAX]);
 
 /* The store id that node proved in its last handshake.  False: there was none. */
 bool transport_peer_store(const struct transport *t, uint32_t node_id, struct paxos_id *store_id);

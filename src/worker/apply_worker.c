@@ -21,6 +21,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/dsm.h"
@@ -29,10 +30,10 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
 #include "log/log.h"
 #include "pg_compat.h"
+#include "transport/log_limit.h"
 #include "worker/apply.h"
 #include "worker/feed.h"
 #include "worker/recount.h"
@@ -46,10 +47,10 @@
 #define RETRY_FIRST_MS 50
 #define RETRY_MAX_MS 2000
 #define MISSING_POLL_MS 250
-/* Trouble that goes on is logged so often. */
-#define REMIND_MS 30000
 /* What may or may not pass is tried so often, about seven seconds, before it stops apply. */
 #define DOUBTFUL_TRIES 8
+/* How often to try to store that its rows are not the cluster's. */
+#define STORE_AGAIN_MS 30000
 
 typedef struct ApplyWorker
 {
@@ -62,7 +63,10 @@ typedef struct ApplyWorker
 	ApplyEntry entries[BATCH_ENTRIES];
 	ApplyResult results[BATCH_ENTRIES];
 	int n_entries;
-	TimestampTz reminded_at;
+	bool waits;               /* for its surroundings, and says so in the status */
+	struct log_limit waiting; /* what goes on */
+	struct log_limit over;    /* and is over: the next one is said at once, unless it comes and goes */
+	struct log_limit preparing;
 	uint64 prepared_at_log_bytes; /* log size when segments were last prepared */
 	bool prepared;
 } ApplyWorker;
@@ -273,7 +277,12 @@ static void wait_for_extension(void)
 	while (!OidIsValid(apply.extension = find_extension()))
 	{
 		if (!said)
+		{
+			ereport(LOG, (errmsg("paxoskv waits for its extension to be created in database \"%s\"",
+								 paxoskv_database),
+						  errhint("CREATE EXTENSION paxoskv, there.")));
 			report(EXTENSION_MISSING, false, detail);
+		}
 		said = true;
 		wait_latch(MISSING_POLL_MS);
 		reload_if_asked();
@@ -296,14 +305,19 @@ static ErrorData *take_error(MemoryContext context)
 }
 
 /* Whether what goes wrong is to be logged again. */
+static uint64 clock_ms(void)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (uint64) INSTR_TIME_GET_MILLISEC(now) + 1;
+}
+
+/* Notes that it waits for its surroundings; whether the log is to be told, again. */
 static bool is_reminder_due(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (apply.reminded_at != 0 && !TimestampDifferenceExceeds(apply.reminded_at, now, REMIND_MS))
-		return false;
-	apply.reminded_at = now;
-	return true;
+	apply.waits = true;
+	return log_limit_pass(&apply.waiting, clock_ms(), NULL);
 }
 
 /* ---------------------------------------------------------------- a state that is not the cluster's (T3) */
@@ -325,8 +339,9 @@ static void store_diverged(const char *why)
 	{
 		ErrorData *error = take_error(context);
 
-		ereport(LOG, (errcode(error->sqlerrcode),
-					  errmsg("paxoskv cannot store now why apply has stopped: %s", error->message)));
+		if (is_reminder_due())
+			ereport(LOG, (errcode(error->sqlerrcode),
+						  errmsg("paxoskv cannot store now why apply has stopped: %s", error->message)));
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
@@ -345,13 +360,17 @@ pg_noreturn static void stay_stopped(const char *why)
 					 "out of shared_preload_libraries and restart, DROP EXTENSION paxoskv, put it back and "
 					 "restart, CREATE EXTENSION paxoskv.")));
 	report(DATABASE_READY, true, why);
-	apply.reminded_at = 0;
-	for (;;)
+	for (uint64 tried_ms = 0;;)
 	{
+		bool due = tried_ms == 0 || clock_ms() - tried_ms >= STORE_AGAIN_MS;
+
 		/* Until it is stored it is tried again; there is a row to store it in once something was applied. */
-		if (apply.state.stored && apply.state.diverged[0] == '\0' && is_reminder_due())
+		if (apply.state.stored && apply.state.diverged[0] == '\0' && due)
+		{
+			tried_ms = clock_ms();
 			store_diverged(why);
-		wait_latch(apply.state.diverged[0] == '\0' ? REMIND_MS : -1);
+		}
+		wait_latch(apply.state.diverged[0] == '\0' ? STORE_AGAIN_MS : -1);
 		reload_if_asked();
 	}
 }
@@ -409,6 +428,14 @@ static void read_state(void)
 	pg_atomic_write_u64(&paxos_shared->applied_slot, state.applied);
 }
 
+static void no_longer_waits(void)
+{
+	apply.over.burst = 4;
+	if (apply.waits && log_limit_pass(&apply.over, clock_ms(), NULL))
+		apply.waiting = (struct log_limit){0};
+	apply.waits = false;
+}
+
 static void report_unreadable(const ErrorData *error)
 {
 	const char *advice = "";
@@ -461,7 +488,7 @@ static void wait_for_state(void)
 		pause_ms = Min(2 * pause_ms, RETRY_MAX_MS);
 		wait_for_extension();
 	}
-	apply.reminded_at = 0;
+	no_longer_waits();
 }
 
 /* ---------------------------------------------------------------- results */
@@ -728,9 +755,11 @@ static BatchOutcome try_entries(ApplyEntry *entries, int n, char *message, size_
 		return outcome;
 	first = !apply.state.stored;
 	apply.state = state;
-	if (apply.reminded_at != 0)
+	if (apply.waits)
+	{
 		report(DATABASE_READY, false, "");
-	apply.reminded_at = 0;
+		no_longer_waits();
+	}
 	publish_results(apply.results, n_results);
 	if (first) /* D3: from now on the database follows one log */
 		report(DATABASE_READY, false, "");
@@ -852,7 +881,8 @@ static void prepare_segments(void)
 		strlcpy(directory, paxoskv_log_directory, sizeof(directory));
 	else
 		snprintf(directory, sizeof(directory), "%s/paxoskv/pgsql_tmp_log", DataDir);
-	if (plog_prepare_segments(directory, file_ops_posix(), &options, &error) != PLOG_OK)
+	if (plog_prepare_segments(directory, file_ops_posix(), &options, &error) != PLOG_OK &&
+		log_limit_pass(&apply.preparing, clock_ms(), NULL))
 		ereport(LOG, (errmsg("paxoskv could not prepare segments of the log: %s", error.message)));
 }
 

@@ -335,10 +335,13 @@ static uint32 checked_size(const Submission *submission)
 		return (uint32) fence_size(submission->fence->request_id_length);
 	size = command_size(submission->request_id_length, submission->operations, submission->n_operations);
 	if (size == 0 || size > (size_t) paxoskv_max_command_size)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the command is too large"),
-						size == 0 ? errdetail("It exceeds what a command can hold.")
-								  : errdetail("It has %zu bytes, paxoskv.max_command_size is %d.", size,
-											  paxoskv_max_command_size)));
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the command is too large"),
+				 size == 0 ? errdetail("It exceeds what a command can hold.")
+						   : errdetail("It has %zu bytes, paxoskv.max_command_size is %d.", size,
+									   paxoskv_max_command_size),
+				 errhint("Divide it, or set paxoskv.max_command_size higher, up to 8 MB, and restart the "
+						 "server.")));
 	return (uint32) size;
 }
 

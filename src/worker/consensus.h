@@ -7,6 +7,7 @@
  *	 consensus_requests.c  what backends asked for
  *	 consensus_state.c	   state hashes, told and compared (T3)
  *	 consensus_status.c	   what everybody else may see
+ *	 consensus_report.c	   what the server's log is told of the cluster
  */
 #ifndef PAXOSKV_CONSENSUS_H
 #define PAXOSKV_CONSENSUS_H
@@ -18,6 +19,7 @@
 #include "log/log.h"
 #include "paxos/formation.h"
 #include "paxos/paxos.h"
+#include "transport/log_limit.h"
 #include "transport/transport.h"
 #include "worker/feed.h"
 #include "worker/shmem.h"
@@ -73,9 +75,9 @@ typedef struct ConsensusWorker
 	uint64 status_published_ms;
 	uint64 no_quorum_since_ms; /* 0: there is one */
 	uint64 admission_checked_ms;
-	bool damage_reported; /* and not yet that it is healed */
-	bool refresh_skipped; /* since then something may have changed */
-	uint64 warned_ms;     /* E1: of slow round trips */
+	bool damage_reported;         /* and not yet that it is healed */
+	bool refresh_skipped;         /* since then something may have changed */
+	struct log_limit slow_rounds; /* E1: warnings of them */
 	Admission admission;
 	char detail[512];
 
@@ -122,7 +124,8 @@ extern void formation_step(void);
 extern void formation_check_database(void);
 /* Why this node is not formed, in words; "" if it is. */
 extern void formation_describe(char *text, size_t size);
-extern const char *formation_trouble_text(enum formation_trouble trouble);
+/* What stands in the way of the peer with that index; "" if nothing does. */
+extern void formation_describe_peer(char *text, size_t size, uint32 index);
 /* Whether it is a cluster of one, formed or to be. */
 extern bool formation_alone(void);
 
@@ -159,5 +162,12 @@ extern bool state_diverged(uint32 node_id);
 extern void status_refresh(bool now);
 /* Publishes, at most every 100 ms unless "now". */
 extern void status_publish(bool now);
+
+/* ---- consensus_report.c */
+
+/* After each status_refresh(): says what is new. */
+extern void report_cluster(bool majority_lost);
+/* Once, when the core is there. */
+extern void report_member(void);
 
 #endif /* PAXOSKV_CONSENSUS_H */

@@ -142,6 +142,7 @@ static void activate(void)
 	consensus.config = *config;
 	publish_config(config);
 	host_create_core();
+	report_member();
 	status_refresh(true);
 	status_publish(true);
 }
@@ -174,7 +175,7 @@ void formation_step(void)
 
 /* ---------------------------------------------------------------- words */
 
-const char *formation_trouble_text(enum formation_trouble trouble)
+static const char *formation_trouble_text(enum formation_trouble trouble)
 {
 	switch (trouble)
 	{
@@ -215,6 +216,28 @@ static void describe_difference(char *text, size_t size, uint32 index)
 	}
 }
 
+/* What stands between this node and one that was not heard, if the transport knows. */
+static void describe_connection(char *text, size_t size, uint32 node_id)
+{
+	char error[TRANSPORT_ERROR_MAX];
+
+	if (consensus.transport != NULL && transport_peer_error(consensus.transport, node_id, error))
+		snprintf(text, size, " (%s)", error);
+}
+
+void formation_describe_peer(char *text, size_t size, uint32 index)
+{
+	const struct formation *formation = &consensus.formation;
+	enum formation_trouble trouble = formation->peers[index].trouble;
+	char more[Max(2 * PAXOS_ADDRESS_MAX + 80, TRANSPORT_ERROR_MAX + 4)] = "";
+
+	if (trouble == FORMATION_LISTS_DIFFER)
+		describe_difference(more, sizeof(more), index);
+	else if (trouble == FORMATION_NOT_HEARD)
+		describe_connection(more, sizeof(more), formation->options.peers[index].node_id);
+	snprintf(text, size, "%s%s", formation_trouble_text(trouble), more);
+}
+
 void formation_describe(char *text, size_t size)
 {
 	const struct formation *formation = &consensus.formation;
@@ -230,16 +253,14 @@ void formation_describe(char *text, size_t size)
 	}
 	for (uint32 i = 0; i < formation->options.n_peers; i++)
 	{
-		enum formation_trouble trouble = formation->peers[i].trouble;
-		char difference[2 * PAXOS_ADDRESS_MAX + 80] = "";
+		char trouble[512];
 
-		if (formation->options.peers[i].node_id == formation->options.node_id || trouble == FORMATION_FINE)
+		if (formation->options.peers[i].node_id == formation->options.node_id ||
+			formation->peers[i].trouble == FORMATION_FINE)
 			continue;
-		if (trouble == FORMATION_LISTS_DIFFER)
-			describe_difference(difference, sizeof(difference), i);
-		used += snprintf(text + used, size - used, "%sNode %u at %s: %s%s", used > 0 ? "; " : "",
-						 formation->options.peers[i].node_id, formation->options.peers[i].address,
-						 formation_trouble_text(trouble), difference);
+		formation_describe_peer(trouble, sizeof(trouble), i);
+		used += snprintf(text + used, size - used, "%sNode %u at %s: %s", used > 0 ? "; " : "",
+						 formation->options.peers[i].node_id, formation->options.peers[i].address, trouble);
 		if (used >= size)
 			return;
 	}

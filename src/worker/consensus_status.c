@@ -11,7 +11,8 @@
 
 #define REFRESH_MS 20
 #define PUBLISH_MS 100
-#define WARNING_INTERVAL_MS 60000
+/* Where nothing happens: when the others were last heard, and why they can't be reached. */
+#define PUBLISH_IDLE_MS 1000
 /* Chosen and unapplied slots beyond which this node's own clients must wait (T2). */
 #define UNAPPLIED_SLOTS_MAX 50000
 
@@ -39,12 +40,11 @@ static Admission unformed_admission(void)
 	return formation_alone() ? ADMIT : ADMIT_UNFORMED;
 }
 
-static Admission compute_admission(void)
+static Admission compute_admission(bool lost)
 {
 	PaxosShared *shared = paxos_shared;
 	DatabaseState database;
 	bool stopped;
-	bool lost = consensus.core != NULL && quorum_is_lost();
 
 	LWLockAcquire(shared->status_lock, LW_SHARED);
 	database = shared->report.database;
@@ -73,9 +73,8 @@ static void warn_of_slow_rounds(void)
 	uint64 round_ms = (uint64) paxoskv_election_timeout / 5;
 
 	if (consensus.status.round_trip_max_ms <= round_ms ||
-		(consensus.warned_ms != 0 && consensus.now_ms - consensus.warned_ms < WARNING_INTERVAL_MS))
+		!log_limit_pass(&consensus.slow_rounds, consensus.now_ms, NULL))
 		return;
-	consensus.warned_ms = consensus.now_ms;
 	ereport(WARNING, (errmsg("paxoskv: a heartbeat to another node took %llu ms",
 							 (unsigned long long) consensus.status.round_trip_max_ms),
 					  errdetail("A fifth of paxoskv.election_timeout, %llu ms, is all that it may take.",
@@ -96,6 +95,7 @@ void status_refresh(bool now)
 {
 	bool had_quorum = consensus.status.quorum;
 	Admission admission;
+	bool lost;
 
 	consensus.refresh_skipped = !now && consensus.now_ms < consensus.admission_checked_ms + REFRESH_MS;
 	if (consensus.refresh_skipped)
@@ -107,11 +107,13 @@ void status_refresh(bool now)
 		warn_of_slow_rounds();
 		report_healed();
 	}
-	admission = compute_admission();
+	lost = consensus.core != NULL && quorum_is_lost();
+	admission = compute_admission(lost);
 	if (admission != consensus.admission || consensus.status.quorum != had_quorum)
 		consensus.status_due = true;
 	consensus.admission = admission;
 	pg_atomic_write_u32(&paxos_shared->admission, admission);
+	report_cluster(lost);
 	requests_refuse_waiting();
 	requests_advance();
 }
@@ -148,6 +150,8 @@ static void fill_peer(ClientNode *node, const struct paxos_peer_status *peer)
 	node->last_heard_at = wall_clock(peer->last_heard_ms);
 	if (peer->damaged)
 		strlcpy(node->trouble, "its log is damaged", sizeof(node->trouble));
+	else if (!peer->connected && consensus.transport != NULL)
+		(void) transport_peer_error(consensus.transport, peer->node_id, node->trouble);
 }
 
 static void fill_self(ClientNode *node)
@@ -199,8 +203,7 @@ static void fill_unformed_peers(ClientStatus *status)
 		node->connected = node->self || (consensus.transport != NULL &&
 										 transport_connected(consensus.transport, node->node_id));
 		if (!node->self)
-			strlcpy(node->trouble, formation_trouble_text(formation->peers[i].trouble),
-					sizeof(node->trouble));
+			formation_describe_peer(node->trouble, sizeof(node->trouble), (uint32) i);
 	}
 }
 
@@ -251,6 +254,8 @@ void status_publish(bool now)
 	PaxosShared *shared = paxos_shared;
 	static ClientStatus status;
 
+	if (consensus.transport != NULL && consensus.now_ms >= consensus.status_published_ms + PUBLISH_IDLE_MS)
+		consensus.status_due = true;
 	/* Without a fresh look what is due would be published as it was before. */
 	if (!now && (!consensus.status_due || consensus.refresh_skipped ||
 				 consensus.now_ms < consensus.status_published_ms + PUBLISH_MS))

@@ -31,8 +31,6 @@
 
 ConsensusWorker consensus;
 
-/* What requests are told until the next life has come up. */
-static Admission admission_at_exit = ADMIT_STARTING;
 static WaitEventSet *wait_set;
 static bool wait_set_has_transport;
 
@@ -55,7 +53,7 @@ void consensus_random(void *bytes, size_t length)
 static void detach(int code, Datum arg)
 {
 	pg_atomic_write_u32(&paxos_shared->consensus_procno, (uint32) NO_PROC);
-	pg_atomic_write_u32(&paxos_shared->admission, admission_at_exit);
+	pg_atomic_write_u32(&paxos_shared->admission, ADMIT_STARTING); /* until the next life has come up */
 	plog_close(consensus.log);
 	consensus.log = NULL;
 }
@@ -220,8 +218,33 @@ static void make_parent_directory(void)
 	}
 	snprintf(parent, sizeof(parent), "%s/paxoskv", DataDir);
 	if (MakePGDirectory(parent) != 0 && errno != EEXIST)
-		ereport(FATAL, (errcode_for_file_access(), errmsg("could not create directory \"%s\": %m", parent)));
+	{
+		char *detail = psprintf("Could not create directory \"%s\": %s.", parent, strerror(errno));
+
+		consensus_stay_dormant("dormant", ADMIT_DORMANT, ERRCODE_IO_ERROR, "there is no log directory",
+							   detail, "Mend the cause and restart the server.");
+	}
 	snprintf(consensus.log_directory, sizeof(consensus.log_directory), "%s/pgsql_tmp_log", parent);
+}
+
+/* Before the log is open: tells everybody so, and lets a second pass. */
+static void wait_for_space(const struct plog_error *error)
+{
+	static struct log_limit limit;
+
+	consensus.now_ms = monotonic_ms();
+	if (log_limit_pass(&limit, consensus.now_ms, NULL))
+		ereport(LOG, (errcode(ERRCODE_DISK_FULL), errmsg("paxoskv log has no space: %s", error->message),
+					  errdetail("The log is opened once there is space again.")));
+	consensus.admission = ADMIT_DISK_FULL;
+	pg_atomic_write_u32(&paxos_shared->admission, ADMIT_DISK_FULL);
+	requests_take();
+	requests_refuse_waiting();
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | WL_TIMEOUT, 1000,
+					 compat_wait_event("PaxoskvStart"));
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	reload_if_asked();
 }
 
 static void open_log(void)
@@ -234,15 +257,13 @@ static void open_log(void)
 	consensus.log_options.cache_bytes = CACHE_BYTES;
 	consensus.log_options.min_free_segments = MIN_FREE_SEGMENTS;
 	consensus_random(&store_id, sizeof(store_id));
-	code = plog_open(&consensus.log, consensus.log_directory, file_ops_posix(), &consensus.log_options,
-					 &store_id, &consensus.state, &error);
+	while ((code = plog_open(&consensus.log, consensus.log_directory, file_ops_posix(),
+							 &consensus.log_options, &store_id, &consensus.state, &error)) == PLOG_NO_SPACE)
+		wait_for_space(&error);
+	consensus.admission = ADMIT_STARTING;
+	pg_atomic_write_u32(&paxos_shared->admission, ADMIT_STARTING);
 	if (code == PLOG_IO)
 		consensus_log_failed(&error);
-	if (code == PLOG_NO_SPACE)
-	{
-		admission_at_exit = ADMIT_DISK_FULL;
-		ereport(FATAL, (errcode(ERRCODE_DISK_FULL), errmsg("paxoskv log has no space: %s", error.message)));
-	}
 	if (code == PLOG_MEMORY)
 		ereport(FATAL,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"), errdetail("%s.", error.message)));

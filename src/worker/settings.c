@@ -369,7 +369,8 @@ void paxoskv_settings_check(void)
 	if (paxoskv_heartbeat_interval > paxoskv_election_timeout / 2)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIG_FILE_ERROR),
-				 errmsg("paxoskv.heartbeat_interval must be at most half of paxoskv.election_timeout")));
+				 errmsg("paxoskv.heartbeat_interval must be at most half of paxoskv.election_timeout"),
+				 errhint("Set paxoskv.heartbeat_interval lower, or paxoskv.election_timeout higher.")));
 	if (paxoskv_secret_file[0] != '\0')
 		return;
 	for (int i = 0; i < n_listen; i++)

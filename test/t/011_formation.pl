@@ -10,6 +10,7 @@ use Test::More;
 
 my $cluster = PaxosKV::Cluster->new(nodes => 3, start => 0);
 my $missing = "Node 3 at 127.0.0.1:" . $cluster->peer_port(3) . ": not heard of yet";
+my $why = 'could not connect to 127.0.0.1:' . $cluster->peer_port(3) . ': Connection refused';
 for my $id (1, 2)
 {
 	$cluster->start($id);
@@ -25,21 +26,21 @@ sub wait_for_refusal
 }
 for my $id (1, 2)
 {
-	my $put = wait_for_refusal($id, qr/DETAIL:  \Q$missing\E\. The command was not applied/);
+	my $put = wait_for_refusal($id, qr/DETAIL:  \Q$missing ($why)\E\. The command was not applied/);
 	like($put->{err}, qr/the cluster has not formed/, "node 3 missing: node $id refuses a put");
-	pass("... naming who is missing: $missing");
+	pass("... naming who is missing and why: $missing ($why)");
 	like($put->{err}, qr/HINT:  A cluster forms once all nodes of paxoskv\.peers are up/, '... and what it takes');
 	unlike($put->{err}, qr/Node [12] /, '... and nobody else');
 	is($cluster->try($id, "SELECT paxos_get('early')")->{state}, '55000', '... a linearizable read is refused too');
 	is($cluster->get($id, 'early', 'local'), '', '... a local read works');
 	is($cluster->status($id, 'role'), 'unformed', '... the status says that it has not formed');
-	like($cluster->status($id, 'detail'), qr/\Q$missing\E/, '... and why');
+	like($cluster->status($id, 'detail'), qr/\Q$missing ($why)\E/, '... and why');
 	is($cluster->query($id, "SELECT string_agg(node_id || ' ' || trouble, ',') FROM paxoskv.nodes WHERE trouble <> ''"),
-		'3 not heard of yet', '... as paxoskv.nodes does');
+		"3 not heard of yet ($why)", '... as paxoskv.nodes does');
 }
 $cluster->kill(1);
 $cluster->start(1);
-wait_for_refusal(1, qr/DETAIL:  \Q$missing\E\./);
+wait_for_refusal(1, qr/DETAIL:  \Q$missing ($why)\E\./);
 pass('it says the same after a crash');
 
 # ---------------------------------------------------------------- it comes with another list

@@ -69,6 +69,35 @@ CORE::kill('CONT', $slow);
 my $unknown = () = slurp_file($cluster->node(1)->logfile) =~ /the outcome of the command is unknown/g;
 is($unknown, scalar @programs, '... which each of them was told once');
 
+# The same in PL/pgSQL, within one statement: a block with EXCEPTION around it.
+my $block = <<'SQL';
+DO $$
+DECLARE
+	unknown int := 0;
+BEGIN
+	LOOP
+		BEGIN
+			PERFORM paxos_put('in a block', 'once', request_id => 'block 1');
+			EXIT;
+		EXCEPTION WHEN statement_completion_unknown OR insufficient_resources THEN
+			unknown := unknown + (SQLSTATE = '40003')::int;
+		END;
+	END LOOP;
+	PERFORM paxos_put('unknown', unknown);
+END
+$$
+SQL
+$slow = $cluster->worker_pid(1, 'apply');
+CORE::kill('STOP', $slow);
+my $client = $cluster->client(1);
+$client->send($block);
+$cluster->wait_for('the put to be chosen', sub { $cluster->get(2, 'in a block') eq 'once' });
+sleep 3;    # longer than paxoskv.commit_timeout: at least one time out, however slow the machine
+CORE::kill('CONT', $slow);
+is($client->await(60)->{state}, '00000', 'a loop in PL/pgSQL goes on after 40003');
+cmp_ok($cluster->get(2, 'unknown'), '>', 0, '... which it has met');
+is($cluster->query(2, "SELECT revision = create_revision FROM paxos_get_row('in a block')"), 't', '... and its put had one effect');
+
 # Its first node is alone and refuses, the others are gone.
 $cluster->kill($_) for 2, 3;
 $cluster->wait_for('it to know that it is alone', sub { $cluster->status(1, 'quorum') eq 'f' });
