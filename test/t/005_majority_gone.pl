@@ -34,7 +34,7 @@ for my $case ('leader', 'follower')
 	}
 
 	$cluster->wait_for("node $survivor to know that it is alone",
-		sub { $cluster->status($survivor, 'quorum') eq 'f' });
+		sub { $cluster->refuses($survivor) });
 	my $put = $cluster->try($survivor, "SELECT paxos_put('$case late', 'never')");
 	is($put->{state}, '53000', "$case left: once it knows, a put is refused");
 	cmp_ok($put->{seconds}, '<', 2, '... at once');

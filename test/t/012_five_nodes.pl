@@ -32,7 +32,7 @@ $cluster->put($leader, 'three', 'are a majority');
 $cluster->kill($leader);
 for my $id (@followers)
 {
-	$cluster->wait_for("node $id to know", sub { $cluster->status($id, 'quorum') eq 'f' });
+	$cluster->wait_for("node $id to know", sub { $cluster->refuses($id) });
 	my $put = $cluster->try($id, "SELECT paxos_put('two $id', 'are none')");
 	is($put->{state}, '53000', "three dead: node $id refuses a put");
 	like($put->{err}, qr/not applied and will not be/, '... which is not applied');

@@ -58,7 +58,7 @@ my $lost = $cluster->try($alone, "SELECT paxos_put('pear', 'yellow', request_id 
 is($lost->{state}, '40003', 'a put that nobody else takes: unknown') or diag $lost->{err};
 like($lost->{err}, qr/Command s\d+-\d+ \(request id "lost 1"\) may be applied or not\./, '... named by number and id');
 like($lost->{err}, qr/SELECT \* FROM paxos_outcome\('lost 1'\)/, '... with what to ask');
-$cluster->wait_for('the node to know that it is alone', sub { $cluster->status($alone, 'quorum') eq 'f' });
+$cluster->wait_for('the node to know that it is alone', sub { $cluster->refuses($alone) });
 my $repeated = $cluster->try($alone, "SELECT paxos_put('pear', 'yellow', request_id => 'lost 1')");
 is($repeated->{state}, '53000', 'a repeated call is refused once the node knows that it is alone');
 like($repeated->{err}, qr/DETAIL:  This attempt was not applied and will not be; an earlier one with its request id may have been\./,

@@ -73,7 +73,7 @@ $holder->await(10);
 # ---------------------------------------------------------------- a node that is alone
 
 $cluster->kill($_) for grep { $_ != $reader } @ids;
-$cluster->wait_for('the lack of a quorum to be known', sub { $cluster->status($reader, 'quorum') eq 'f' });
+$cluster->wait_for('the lack of a quorum to be known', sub { $cluster->refuses($reader) });
 is($cluster->query($reader, "SELECT paxos_wait($behind) >= $behind"), 't', 'no majority: what is applied is still not waited for');
 $cluster->wait_for('a wait to be refused', sub {
 		$try = $cluster->try($reader, "SELECT paxos_wait($behind + 1000000)");

@@ -100,7 +100,7 @@ is($cluster->query(2, "SELECT revision = create_revision FROM paxos_get_row('in 
 
 # Its first node is alone and refuses, the others are gone.
 $cluster->kill($_) for 2, 3;
-$cluster->wait_for('it to know that it is alone', sub { $cluster->status(1, 'quorum') eq 'f' });
+$cluster->wait_for('it to know that it is alone', sub { $cluster->refuses(1) });
 my $offset = -s $cluster->node(1)->logfile;
 $runs = begin('third', @ids);
 $cluster->wait_for('each to be refused', sub {

@@ -40,7 +40,7 @@ for my $query (grep { !/SELECT partition, / } @others)
 
 my ($alone, @gone) = $cluster->ids;
 $cluster->stop($_, 'immediate') for @gone;
-$cluster->wait_for('it to know that it is alone', sub { $cluster->status($alone, 'quorum') eq 'f' });
+$cluster->wait_for('it to know that it is alone', sub { $cluster->refuses($alone) });
 my ($no_majority) = grep { /quorum/ } @alerts;
 my ($lost) = grep { /WHERE NOT connected/ } @alerts;
 is(rows($alone, $no_majority), $alone, 'alone: the query for the majority has a row');

@@ -181,6 +181,9 @@ sub status
 	return $self->query($id, "SELECT $column FROM paxos_status()");
 }
 
+# Whether a node refuses reads and writes at once because it has no majority; "quorum" in its status may tell so earlier.
+sub refuses { my ($self, $id) = @_; return $self->try($id, 'SELECT paxos_sync()')->{err} =~ /cannot reach a majority/; }
+
 # ---------------------------------------------------------------- waiting
 
 # wait_for('what is awaited', sub { ... true at last }, seconds): dies with that text when it never is
