@@ -109,7 +109,7 @@ void status_refresh(bool now)
 	}
 	lost = consensus.core != NULL && quorum_is_lost();
 	admission = compute_admission(lost);
-	if (admission != consensus.admission || consensus.status.quorum != had_quorum)
+	if (admission != consensus.admission || (consensus.status.quorum && !had_quorum))
 		consensus.status_due = true;
 	consensus.admission = admission;
 	pg_atomic_write_u32(&paxos_shared->admission, admission);
