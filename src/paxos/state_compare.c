@@ -36,6 +36,15 @@ const struct state_point *state_points_find(const struct state_points *points, u
 	return NULL;
 }
 
+uint64_t state_points_last(const struct state_points *points)
+{
+	uint64_t last = 0;
+
+	for (uint32_t i = 0; i < STATE_POINTS_MAX; i++)
+		last = points->points[i].slot > last ? points->points[i].slot : last;
+	return last;
+}
+
 uint64_t state_common_slot(const struct state_points *const *nodes, uint32_t n, uint64_t from)
 {
 	uint64_t best = 0;

@@ -47,6 +47,9 @@ void state_points_add(struct state_points *points, struct state_point point);
 /* NULL: there is none at that slot. */
 const struct state_point *state_points_find(const struct state_points *points, uint64_t slot);
 
+/* The highest slot that there is a point at; 0: there is none. */
+uint64_t state_points_last(const struct state_points *points);
+
 /* Of the slots from "from" on, the one that most of n nodes have a point at, the highest of equals; 0: there is none. */
 uint64_t state_common_slot(const struct state_points *const *nodes, uint32_t n, uint64_t from);
 

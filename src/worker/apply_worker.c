@@ -423,8 +423,8 @@ static void read_state(void)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	apply.state = state;
+	publish_points(); /* first: who has stopped is judged by how far it got (state_is_lost()) */
 	publish_stored_divergence();
-	publish_points();
 	pg_atomic_write_u64(&paxos_shared->applied_slot, state.applied);
 }
 

@@ -163,7 +163,7 @@ static void judge(const View *view, int i, ClientVerified *verified)
 			continue;
 		voters[n_voters] =
 			has_answered(view, k) ? state_points_find(&view->nodes[k].points, view->slot) : NULL;
-		n_lost += voters[n_voters] == NULL && view->nodes[k].diverged;
+		n_lost += voters[n_voters] == NULL && state_is_lost(&view->nodes[k], view->slot);
 		n_voters++;
 	}
 	if (own != NULL)

@@ -193,7 +193,7 @@ static enum state_verdict judge(const struct state_point *own, char *text, size_
 		if (!board->nodes[i].voter)
 			continue;
 		voters[n_voters++] = those[i];
-		n_lost += those[i] == NULL && board->nodes[i].diverged;
+		n_lost += those[i] == NULL && state_is_lost(&board->nodes[i], own->slot);
 	}
 	verdict = state_judge(own, voters, n_voters, n_lost);
 	text[0] = '\0';

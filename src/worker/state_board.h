@@ -62,4 +62,13 @@ typedef struct StateBoard
 	NodeState nodes[PAXOS_MAX_MEMBERS];
 } StateBoard;
 
+/*
+ * Whether a member that is not known to have a state at that slot never will.  One that has stopped behind it had one,
+ * and only tells no more of it, as after a restart.
+ */
+static inline bool state_is_lost(const NodeState *node, uint64 slot)
+{
+	return node->diverged && state_points_last(&node->points) < slot;
+}
+
 #endif /* PAXOSKV_STATE_BOARD_H */

@@ -42,6 +42,8 @@ static void test_points(void)
 	ok(state_points_find(&points, 0) == NULL, "slot 0 is none");
 	state_points_add(&points, point(0, 7));
 	ok(state_points_find(&points, 0) == NULL, "nor can it be added");
+	is_u64(state_points_last(&points), 100, "the last one is known");
+	is_u64(state_points_last(&(struct state_points){.next = {0}}), 0, "of none there is no last");
 	points = applied(300000, 1000);
 	ok(state_points_find(&points, 262144) != NULL,
 	   "the fixed slots of the largest distance are kept longest");
