@@ -18,8 +18,9 @@
 #define TELL_MS 1000
 /* While a recount is asked for. */
 #define TELL_SOON_MS 100
-/* After a recount that could not be done. */
+/* After a recount that could not be done; by itself each time twice as long, as what prevents it may stay. */
 #define RETRY_MS 1000
+#define RETRY_MAX_MS 600000
 #define WARNING_INTERVAL_MS 60000
 
 /* A member's question, this node's own too. */
@@ -42,6 +43,8 @@ static struct
 	uint32 counting;      /* the recount under way, 0: none */
 	BackgroundWorkerHandle *worker;
 	uint64 retry_ms;
+	uint64 pause_ms;
+	uint64 own_retry_ms;
 	uint64 warned_ms;
 	bool difference_warned;
 } local;
@@ -273,7 +276,17 @@ static bool is_recount_due(void)
 {
 	double interval_ms = (double) paxoskv_verify_interval * 1000 * local.interval_part;
 
-	return paxoskv_verify_interval > 0 && consensus.now_ms - local.recounted_ms >= (uint64) interval_ms;
+	return paxoskv_verify_interval > 0 && consensus.now_ms >= local.own_retry_ms &&
+		   consensus.now_ms - local.recounted_ms >= (uint64) interval_ms;
+}
+
+/* Something prevents it now. */
+static void put_recount_off(void)
+{
+	local.counting = 0;
+	local.pause_ms = Min(Max(2 * local.pause_ms, RETRY_MS), RETRY_MAX_MS);
+	local.own_retry_ms = consensus.now_ms + local.pause_ms;
+	local.retry_ms = consensus.now_ms + RETRY_MS;
 }
 
 static void start_recount(void)
@@ -298,13 +311,13 @@ static void start_recount(void)
 	MemoryContextSwitchTo(context);
 	if (local.worker != NULL)
 		return;
-	local.counting = 0;
-	local.retry_ms = consensus.now_ms + RETRY_MS;
-	if (local.warned_ms == 0 || consensus.now_ms >= local.warned_ms + WARNING_INTERVAL_MS)
-		ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-						  errmsg("paxoskv cannot recount its rows now: all background workers are in use"),
-						  errhint("A higher max_worker_processes makes room.")));
+	put_recount_off();
+	if (local.warned_ms != 0 && consensus.now_ms < local.warned_ms + WARNING_INTERVAL_MS)
+		return;
 	local.warned_ms = consensus.now_ms;
+	ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					  errmsg("paxoskv cannot recount its rows now: all background workers are in use"),
+					  errhint("A higher max_worker_processes makes room.")));
 }
 
 /* Its answers go out with the next message, to this node's own backends at once. */
@@ -348,12 +361,15 @@ static void finish_recount(void)
 	LWLockRelease(paxos_shared->status_lock);
 	if (!done && !stopped)
 		return;
-	local.counting = 0;
 	pfree(local.worker);
-	if (done)
-		take_result(&recount);
-	else /* its error is in the log */
-		local.retry_ms = consensus.now_ms + RETRY_MS;
+	if (!done) /* its error is in the log */
+	{
+		put_recount_off();
+		return;
+	}
+	local.counting = 0;
+	local.pause_ms = local.own_retry_ms = 0;
+	take_result(&recount);
 }
 
 /* ---------------------------------------------------------------- telling and hearing */

@@ -89,6 +89,7 @@ $cluster->wait_until_equal;
 
 my $file = $node->data_dir . '/' . $cluster->query($id, "SELECT pg_relation_filepath('paxoskv.kv')");
 $cluster->stop($id);
+my $offset;
 my $page = substr PaxosKV::LogFile::slurp($file), 0, 8192;
 
 sub write_page
@@ -101,13 +102,21 @@ sub write_page
 }
 
 write_page("\xff" x 8192);
+$node->append_conf('postgresql.conf', "paxoskv.verify_interval = '1s'\n");
+$offset = -s $node->logfile;
 $cluster->start($id);
 $cluster->put($other, 'first', 'changed');
 like(wait_for_stop('a page that is no page'), qr/^Apply has stopped at slot \d+: invalid page in block 0/,
 	'damage in the table: apply stops, with what PostgreSQL says of it');
 check_stopped('first');
+my @tries = @{ $cluster->wait_for('recounts', sub {
+	my @seconds = map { $_->[0] * 3600 + $_->[1] * 60 + $_->[2] } map { [/ (\d+):(\d+):(\d+\.\d+) /] } grep { /"paxoskv recount worker".* exited/ }
+	  split /\n/, log_since($offset);
+	@seconds >= 4 ? \@seconds : undef }) };
+cmp_ok(($tries[3] - $tries[2]) % 86400, '>=', 3, 'what can not be recounted by itself is tried ever more rarely');
 $cluster->stop($id);
 write_page($page);
+$node->append_conf('postgresql.conf', "paxoskv.verify_interval = '1d'\n");
 $cluster->start($id);
 $cluster->wait_until_formed;
 is($cluster->get($id, 'first'), 'changed', 'with the page back it goes on at that slot');
@@ -130,7 +139,7 @@ $cluster->start($id);
 $cluster->query($id, 'ALTER TABLE paxoskv.requests RENAME TO requests_of_old');
 $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'paxoskv'");
 $cluster->stop($id);
-my $offset = -s $node->logfile;
+$offset = -s $node->logfile;
 $cluster->start($id);
 my $refused = $cluster->wait_for('the node to refuse',
 	sub { my $put = $cluster->try($id, "SELECT paxos_put('first', 'no')"); $put->{state} eq '55000' ? $put : undef });
