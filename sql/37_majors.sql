@@ -1,5 +1,5 @@
 -- What newer majors brought that could change the replicated table or lock it.  One that doesn't know a statement says
--- so by 42601 or another SQLSTATE: expected/37_majors.out is 18's, _1 17's, _2 16's and 15's.
+-- so by 42601 or another SQLSTATE: expected/37_majors.out is 18's, _1 17's, _3 16's, _2 15's.
 \set VERBOSITY terse
 SELECT paxos_clear_all('paxoskv') >= 0 AS cleared;
 SELECT paxos_put('safe', 'value') > 0 AS put;

@@ -115,8 +115,9 @@ static bool chosen_is_lost(const struct paxos *p, uint32_t source)
 /* P1, D7, D8: looks whether the Promises so far suffice. */
 static void try_adoption(struct paxos *p)
 {
-	struct quorum_vote votes[PAXOS_MAX_MEMBERS];
-	uint32_t index[PAXOS_MAX_MEMBERS];
+	/* There is a voter always, which a compiler that looks across files can't know. */
+	struct quorum_vote votes[PAXOS_MAX_MEMBERS] = {0};
+	uint32_t index[PAXOS_MAX_MEMBERS] = {0};
 	uint32_t n = 0;
 	uint32_t preferred = 0;
 	uint32_t source;
