@@ -121,11 +121,59 @@ static enum plog_code scan_extent(struct plog *log, const struct log_extent *ext
 	}
 }
 
+/*
+ * Where slot lies once what waits has its place: an item that waits, or else, *item NULL, in the index returned.
+ * Nothing is placed for that: a full disk must not keep anyone from reading.
+ */
+static const struct log_index *find_behind_pending(const struct plog *log, uint64_t slot,
+												   struct log_item **item)
+{
+	const struct log_index *index = &log->index;
+	const struct log_index *staged_index = &log->staged_index;
+	struct log_item *staged = NULL;
+	struct log_state state = log->placed;
+
+	*item = NULL;
+	/* Only an install makes the cache drop what waits. */
+	if (log->pending_installs == 0)
+		return index;
+	for (struct log_item *next = log->pending_first; next != NULL; next = next->next_pending)
+	{
+		const struct plog_record *record = &next->record;
+		bool fits;
+
+		if (record->type == PLOG_RECORD_ENTRY && record->slot == slot)
+		{
+			*item = next;
+			index = NULL;
+		}
+		else if (record->type == PLOG_RECORD_STAGE)
+		{
+			if (log_state_stage_restarts(&state, record))
+			{
+				staged = NULL;
+				staged_index = NULL;
+			}
+			if (record->slot == slot)
+				staged = next;
+		}
+		else if (record->type == PLOG_RECORD_INSTALL && slot > record->base && slot <= record->end)
+		{
+			*item = staged;
+			index = staged == NULL ? staged_index : NULL;
+		}
+		fits = log_state_apply(&state, record);
+		plog_assert(fits);
+	}
+	return index;
+}
+
 static enum plog_code find_item(struct plog *log, uint64_t slot, struct plog_error *error,
 								struct log_item **item)
 {
+	const struct log_index *index;
 	const struct log_extent *extent;
-	enum plog_code code = PLOG_OK;
+	enum plog_code code;
 
 	if (log->dead)
 		return log_fail(error, PLOG_IO, 0, "the log in directory \"%s\" is closed after an earlier failure",
@@ -138,14 +186,17 @@ static enum plog_code find_item(struct plog *log, uint64_t slot, struct plog_err
 		keep_for_reader(log, *item);
 		return PLOG_OK;
 	}
-	/* The index knows an install only when it has its place. */
-	if (log->pending_installs > 0)
-		code = log_place_pending(log, error);
-	if (code == PLOG_OK)
-		code = log_write_out(log, error);
+	index = find_behind_pending(log, slot, item);
+	if (*item != NULL)
+	{
+		keep_for_reader(log, *item);
+		return PLOG_OK;
+	}
+	code = log_write_out(log, error);
 	if (code != PLOG_OK)
 		return code;
-	extent = log_index_find(&log->index, slot);
+	plog_assert(index != NULL);
+	extent = log_index_find(index, slot);
 	plog_assert(extent != NULL);
 	code = scan_extent(log, extent, slot, item, error);
 	if (code != PLOG_OK)

@@ -425,6 +425,41 @@ static void full_disk(void)
 	close_scene(&scene);
 }
 
+/* What waits behind a full disk is read from memory, what lies before from its place: a read needs no room. */
+static void full_disk_is_read(void)
+{
+	unsigned full = 0;
+	bool right = true;
+
+	for (int filled = 9; filled < 16 && right; filled++)
+	{
+		struct scene scene = open_scene(32768, 0);
+		struct model *model = scene.model;
+
+		fake_disk_set_capacity(scene.disk, 32768 + 3 * PLOG_BLOCK);
+		for (int i = 0; i < filled; i++)
+			right = right && model_append(model, one, 1, 1000) == PLOG_OK && model_sync(model) != PLOG_IO;
+		for (uint32_t round = 2; round <= 6; round++)
+		{
+			struct paxos_ballot ballot = {round, 0, round % 3 + 1};
+			uint64_t end = round % 2 == 0 ? 9 : round;
+
+			right = right && model_install(model, ballot, round, end, false) == PLOG_OK &&
+					model_reads_back(model, &model->after[model->last]);
+			full += model_sync(model) == PLOG_NO_SPACE;
+			right = right && model_append(model, ballot, 2, 1000) == PLOG_OK &&
+					model_reads_back(model, &model->after[model->last]);
+		}
+		full += model_sync(model) == PLOG_NO_SPACE;
+		right = right && model_reads_back(model, &model->after[model->last]);
+		fake_disk_set_capacity(scene.disk, 1u << 30);
+		right = right && model_sync(model) == PLOG_OK && reopened_right(&scene);
+		close_scene(&scene);
+	}
+	ok(right && full > 20, "whatever was taken on a full disk (%u times) can be read, installs and all",
+	   full);
+}
+
 static void full_disk_keeps_promises(void)
 {
 	struct scene scene = open_scene(32768, 0);
@@ -616,6 +651,7 @@ int main(void)
 	lock_and_strangers();
 	foreign_and_unknown();
 	full_disk();
+	full_disk_is_read();
 	full_disk_keeps_promises();
 	failed_sync();
 	rot_while_running();
