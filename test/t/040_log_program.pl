@@ -85,8 +85,20 @@ $cluster->wait_until_equal;
 $cluster->stop(2);
 is((run('verify', $log))[0], 0, '... and its log is whole again');
 
+# While a server writes, a look that takes in half of a sync is not called damage.
+my @load = map { $cluster->client(1) } 1 .. 4;
+my $log_of_one = $cluster->node(1)->data_dir . '/paxoskv/pgsql_tmp_log';
+$_->send(q{SELECT count(paxos_put('load ' || i % 50, repeat('x', i % 3000))) FROM generate_series(1, 2000) AS i}) for @load;
+my %verdicts;
+$verdicts{ (run('verify', $log_of_one))[0] }++ for 1 .. 100;
+is(join(' ', keys %verdicts), '0', 'verify of a log that is written to: whole, again and again');
+$cluster->answers_of(@load);
+
 is((run('verify', $node->data_dir))[0], 2, 'a directory without a log: exit status 2');
 is((run('verify', "$log/nowhere"))[0], 2, 'no directory: exit status 2');
+chmod 0, "$log/metadata.1";
+is((run('list', $log))[0], $> == 0 ? 0 : 2, 'metadata that may not be read is not called missing: exit status 2');
+chmod 0600, "$log/metadata.1";
 ok(!-e "$log/nowhere", '... and none is made');
 is((run('show', $log, 'x'))[0], 2, 'no slot: exit status 2');
 is((run('mend', $log))[0], 2, 'no such command: exit status 2');

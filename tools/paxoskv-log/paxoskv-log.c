@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "complain.h"
@@ -20,6 +21,10 @@
 #include "paxos/command.h"
 #include "paxos/formation.h"
 #include "segment_file.h"
+
+/* What looks damaged while a server writes is looked at again. */
+#define IN_USE_TRIES 20
+#define IN_USE_PAUSE_MS 100
 
 static const char usage[] =
 	"paxoskv-log lists, verifies and explains the log of a paxoskv node.  It changes nothing.\n"
@@ -56,11 +61,12 @@ static void print_id(const struct paxos_id *id)
 		printf("%02x", id->bytes[i]);
 }
 
-/* A log directory has metadata or segments; and says whether a server has it open. */
-static void check_directory(const char *directory)
+/* A log directory has metadata or segments.  Returns whether a server has it open. */
+static bool check_directory(const char *directory)
 {
 	struct segment_numbers numbers;
 	char path[2048];
+	bool in_use;
 	int handle;
 
 	segment_numbers_list(&numbers, directory);
@@ -70,10 +76,12 @@ static void check_directory(const char *directory)
 	free(numbers.numbers);
 	snprintf(path, sizeof path, "%s/lock", directory);
 	handle = open(path, O_RDONLY | O_CLOEXEC);
-	if (handle >= 0 && flock(handle, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+	in_use = handle >= 0 && flock(handle, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+	if (in_use)
 		fputs("paxoskv-log: a server has this log open; its end may be in the making\n", stderr);
 	if (handle >= 0)
 		close(handle);
+	return in_use;
 }
 
 /* ---------------------------------------------------------------- list */
@@ -119,6 +127,8 @@ static bool read_metadata(const char *directory, int copy, struct plog_metadata 
 	snprintf(path, sizeof path, "%s/metadata.%d", directory, copy);
 	*verdict = "missing";
 	handle = disk->open(disk->context, path, false, true);
+	if (handle < 0 && handle != -ENOENT)
+		complain("could not open file \"%s\": %s", path, strerror(-handle));
 	if (handle < 0)
 		return false;
 	got = disk->pread(disk->context, handle, block, sizeof block, 0);
@@ -313,34 +323,70 @@ static void print_state(const struct plog_state *state)
 	printf("\n");
 }
 
-static int run_verify(const char *directory)
+/* A start over an overlay of its own. */
+struct start
+{
+	struct overlay *overlay;
+	struct plog *log;
+	struct plog_state state;
+	struct plog_error error;
+	enum plog_code code;
+};
+
+static void try_start(struct start *start, const char *directory)
 {
 	const struct plog_options options = {.segment_bytes = PLOG_SEGMENT_MIN, .cache_bytes = 0};
 	const struct paxos_id unused = {{0}};
-	struct overlay *overlay = overlay_make();
-	static struct plog_state state;
-	struct plog_error error = {0};
-	struct plog *log = NULL;
-	enum plog_code code;
-	uint64_t bad;
 
-	if (overlay == NULL)
+	memset(start, 0, sizeof *start);
+	start->overlay = overlay_make();
+	if (start->overlay == NULL)
 		complain("out of memory");
-	code = plog_open(&log, directory, overlay_ops(overlay), &options, &unused, &state, &error);
-	if (code == PLOG_CORRUPT)
+	start->code = plog_open(&start->log, directory, overlay_ops(start->overlay), &options, &unused,
+							&start->state, &start->error);
+}
+
+static void end_start(struct start *start)
+{
+	if (start->code == PLOG_OK)
+		plog_close(start->log);
+	overlay_free(start->overlay);
+}
+
+static bool is_whole(const struct start *start)
+{
+	return start->code == PLOG_OK && !start->state.paxos.damage.damaged;
+}
+
+static int run_verify(const char *directory, bool in_use)
+{
+	const struct timespec pause = {0, IN_USE_PAUSE_MS * 1000000L};
+	static struct start start;
+	uint64_t bad;
+	bool whole;
+
+	try_start(&start, directory);
+	/* A sync under way, of which one half was read before it and the other after it, looks like damage; that stays. */
+	for (int tries = 1; in_use && !is_whole(&start) && tries < IN_USE_TRIES; tries++)
 	{
-		printf("DAMAGED: %s; no start is possible\n", error.message);
-		overlay_free(overlay);
+		end_start(&start);
+		nanosleep(&pause, NULL);
+		try_start(&start, directory);
+	}
+	if (start.code == PLOG_CORRUPT)
+	{
+		printf("DAMAGED: %s; no start is possible\n", start.error.message);
+		end_start(&start);
 		return EXIT_DAMAGED;
 	}
-	if (code != PLOG_OK)
-		complain("%s", error.message);
-	print_state(&state);
-	bad = read_all(log, &state);
-	printf("%s\n", bad == 0 && !state.paxos.damage.damaged ? "the log is whole" : "the log is damaged");
-	plog_close(log);
-	overlay_free(overlay);
-	return bad == 0 && !state.paxos.damage.damaged ? EXIT_GOOD : EXIT_DAMAGED;
+	if (start.code != PLOG_OK)
+		complain("%s", start.error.message);
+	print_state(&start.state);
+	bad = read_all(start.log, &start.state);
+	whole = bad == 0 && is_whole(&start);
+	printf("%s\n", whole ? "the log is whole" : "the log is damaged");
+	end_start(&start);
+	return whole ? EXIT_GOOD : EXIT_DAMAGED;
 }
 
 /* ---------------------------------------------------------------- show */
@@ -415,6 +461,7 @@ int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
 	uint64_t first = 0, last = UINT64_MAX;
+	bool in_use;
 
 	if (strcmp(command, "--help") == 0 || strcmp(command, "-?") == 0)
 	{
@@ -426,11 +473,11 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return EXIT_TROUBLE;
 	}
-	check_directory(argv[2]);
+	in_use = check_directory(argv[2]);
 	if (strcmp(command, "list") == 0)
 		return run_list(argv[2]);
 	if (strcmp(command, "verify") == 0)
-		return run_verify(argv[2]);
+		return run_verify(argv[2], in_use);
 	if (strcmp(command, "show") != 0)
 		complain("there is no command \"%s\"; --help lists them", command);
 	if (argc > 3)
