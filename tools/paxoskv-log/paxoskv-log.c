@@ -216,13 +216,28 @@ static struct chain_link *find_chain(const char *directory, const struct segment
 	return links;
 }
 
-static void list_segment(const char *directory, uint64_t number, const struct chain_link *link)
+/* Good records end before the next segment goes on, or, in the newest one, before what is known synced (D5). */
+static bool ends_early(const struct segment_file *file, const struct chain_link *link, uint64_t offset)
+{
+	struct plog_marker newest;
+
+	if (!link->in_chain)
+		return false;
+	if (link->limit != UINT64_MAX)
+		return offset < link->limit;
+	return segment_file_markers(file, &newest) > 0 && newest.completed.segment == file->number &&
+		   offset < newest.completed.offset;
+}
+
+/* Whether nothing is wrong with it, as far as the log needs it. */
+static bool list_segment(const char *directory, uint64_t number, const struct chain_link *link)
 {
 	struct segment_file file;
 	struct plog_record record;
 	struct plog_marker newest;
 	uint64_t offset, records = 0, first = UINT64_MAX, last = 0;
 	uint32_t markers;
+	bool good;
 
 	segment_file_read(&file, directory, number);
 	printf("%016" PRIx64 "  ", number);
@@ -231,7 +246,7 @@ static void list_segment(const char *directory, uint64_t number, const struct ch
 		printf("%s\n", file.known ? "its header is bad in both copies"
 								  : "of a version that this release does not know");
 		segment_file_free(&file);
-		return;
+		return !link->in_chain;
 	}
 	offset = file.header.data_offset;
 	while (segment_file_next(&file, link->limit, &offset, &record) != NULL)
@@ -249,9 +264,12 @@ static void list_segment(const char *directory, uint64_t number, const struct ch
 		printf("%" PRIu64 " to %" PRIu64, first, last);
 	else
 		printf("none");
-	printf("%s%s\n", link->in_chain ? "" : "; not of the log",
-		   file.copy_good[0] && file.copy_good[1] ? "" : "; one copy of its header is bad");
+	good = !ends_early(&file, link, offset) && file.copy_good[0] && file.copy_good[1];
+	printf("%s%s%s\n", link->in_chain ? "" : "; not of the log",
+		   file.copy_good[0] && file.copy_good[1] ? "" : "; one copy of its header is bad",
+		   ends_early(&file, link, offset) ? "; a record is bad" : "");
 	segment_file_free(&file);
+	return good || !link->in_chain;
 }
 
 static int run_list(const char *directory)
@@ -264,7 +282,7 @@ static int run_list(const char *directory)
 	links = find_chain(directory, &numbers);
 	printf("\nsegment                 size        used   records  markers  slots\n");
 	for (size_t i = 0; i < numbers.count; i++)
-		list_segment(directory, numbers.numbers[i], &links[i]);
+		good = list_segment(directory, numbers.numbers[i], &links[i]) && good;
 	free(links);
 	free(numbers.numbers);
 	return good ? EXIT_GOOD : EXIT_DAMAGED;
@@ -398,21 +416,24 @@ static bool wanted(const struct plog_record *record, uint64_t first, uint64_t la
 	return (first == 0 && last == UINT64_MAX) || (entry && record->slot >= first && record->slot <= last);
 }
 
-static void show_segment(const char *directory, uint64_t number, uint64_t limit, uint64_t first,
-						 uint64_t last)
+/* Whether its records reach as far as they should. */
+static bool show_segment(const char *directory, uint64_t number, const struct chain_link *link,
+						 uint64_t first, uint64_t last)
 {
 	struct segment_file file;
 	struct plog_record record;
 	const uint8_t *bytes;
 	uint64_t offset, place;
+	bool good;
 
 	segment_file_read(&file, directory, number);
-	if (!segment_file_usable(&file))
+	good = segment_file_usable(&file);
+	if (!good)
 		printf("segment.%016" PRIx64 ": its header is bad or not known\n", number);
 	else
 	{
 		place = offset = file.header.data_offset;
-		while ((bytes = segment_file_next(&file, limit, &offset, &record)) != NULL)
+		while ((bytes = segment_file_next(&file, link->limit, &offset, &record)) != NULL)
 		{
 			if (wanted(&record, first, last))
 			{
@@ -422,25 +443,30 @@ static void show_segment(const char *directory, uint64_t number, uint64_t limit,
 			}
 			place = offset;
 		}
+		good = !ends_early(&file, link, offset);
+		if (!good)
+			printf("segment.%016" PRIx64 ":%-9" PRIu64 "  a record is bad\n", number, offset);
 	}
 	segment_file_free(&file);
+	return good;
 }
 
 static int run_show(const char *directory, uint64_t first, uint64_t last)
 {
 	struct segment_numbers numbers;
 	struct chain_link *links;
+	bool good = true;
 
 	segment_numbers_list(&numbers, directory);
 	links = find_chain(directory, &numbers);
 	for (size_t i = 0; i < numbers.count; i++)
 	{
 		if (links[i].in_chain)
-			show_segment(directory, numbers.numbers[i], links[i].limit, first, last);
+			good = show_segment(directory, numbers.numbers[i], &links[i], first, last) && good;
 	}
 	free(links);
 	free(numbers.numbers);
-	return EXIT_GOOD;
+	return good ? EXIT_GOOD : EXIT_DAMAGED;
 }
 
 /* ---------------------------------------------------------------- the command line */

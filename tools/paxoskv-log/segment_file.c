@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "complain.h"
 
@@ -71,12 +72,15 @@ void segment_file_read(struct segment_file *file, const char *directory, uint64_
 {
 	const struct file_ops *disk = file_ops_posix();
 	char path[2048];
+	struct stat status;
 	int64_t got;
 	int handle;
 
 	memset(file, 0, sizeof *file);
 	file->number = number;
 	snprintf(path, sizeof path, "%s/segment.%016" PRIx64, directory, number);
+	if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+		complain("\"%s\" is not a file", path);
 	handle = disk->open(disk->context, path, false, true);
 	if (handle < 0)
 		complain("could not open file \"%s\": %s", path, strerror(-handle));
