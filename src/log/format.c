@@ -254,6 +254,8 @@ bool format_get_marker(const uint8_t bytes[PLOG_MARKER_BYTES], struct plog_marke
 		used.run = get64(bytes + 24);
 	if (get32(bytes) != plog_crc32c(identity_crc(&used, offset), bytes + 4, PLOG_MARKER_BYTES - 4))
 		return false;
+	if (get64(bytes + 56) == 0) /* there is no slot 0 */
+		return false;
 	marker->run = get64(bytes + 24);
 	marker->sync = get64(bytes + 32);
 	marker->from = get64(bytes + 40);

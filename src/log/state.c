@@ -69,6 +69,8 @@ bool log_state_apply(struct log_state *state, const struct plog_record *record)
 				return false;
 			break;
 		case PLOG_RECORD_DAMAGED:
+			if (record->slot == 0)
+				return false;
 			state->damage.damaged = true;
 			state->damage.doubtful = (record->flags & PLOG_FLAG_DOUBTFUL) != 0;
 			state->damage.named_ballot = record->ballot;

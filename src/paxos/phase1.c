@@ -199,7 +199,8 @@ bool recv_promise(struct paxos *p, struct peer *peer, const struct paxos_message
 								.run = m->named_run,
 								.damage = m->damage};
 
-	if (m->first_slot == 0 || m->end + 1 < m->first_slot || ballot_above(m->accepted, m->ballot))
+	if (m->first_slot == 0 || m->end + 1 < m->first_slot || ballot_above(m->accepted, m->ballot) ||
+		(m->damage.damaged && m->damage.lowest_written == 0))
 		return false;
 	if (!is_proposing(p) || !ballot_equal(m->ballot, p->own) || peer->follower.promise.run > info.run)
 		return true; /* P2: late */

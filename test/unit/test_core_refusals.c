@@ -54,6 +54,10 @@ static void test_implausible(void)
 	m.first_slot = 1;
 	m.end = UINT64_MAX / 2 + 1;
 	ok(refused(&m), "a log's end beyond all logs");
+	m = message(PAXOS_PROMISE, 2, 3);
+	m.first_slot = 1;
+	m.damage.damaged = true;
+	ok(refused(&m), "damage from slot 0 on: there is none (Y2 begins below)");
 	m = message(PAXOS_ACCEPT, 2, 3);
 	m.n_entries = PAXOS_MAX_BATCH + 1;
 	ok(refused(&m), "more entries than a message holds");
