@@ -32,6 +32,16 @@ sub all_of
 	return join ' ', map { $nodes->{$_}{$column} } sort keys %$nodes;
 }
 
+# Who is not connected is not waited for.
+sub wait_until_connected
+{
+	my ($id) = @_;
+	$cluster->wait_for("node $id to be connected to all", sub {
+			$cluster->query($id, 'SELECT bool_and(connected) FROM paxoskv.nodes') eq 't';
+		});
+	return;
+}
+
 sub is_one_state
 {
 	my ($nodes, $what) = @_;
@@ -154,12 +164,14 @@ $cluster->kill(2);
 $cluster->start(2);
 $cluster->wait_for('the worker of another server', sub { log_lines(2, $stopped) == 3 });
 is_refused('after the server was killed');
+wait_until_connected(1);
 is(all_of(verify(1), 'agrees'), 't f t', 'the others see it as before');
 
 # ---------------------------------------------------------------- and made anew
 
 make_anew(2);
 is($cluster->get(2, 'k7'), 'xxxxxxx', 'its rows are made anew from its log');
+wait_until_connected(2);
 is_one_state(verify(2), 'afterwards');
 
 # ---------------------------------------------------------------- found without being asked for
@@ -171,6 +183,7 @@ $cluster->wait_for('node 3 to recount its rows', sub { log_lines(3, $stopped) })
 like($cluster->status(3, 'detail'), qr/A row of paxoskv.kv is not as it was written: "default" "k8"/,
 	'a row whose hash is not its own is found now and then');
 make_anew(3);
+wait_until_connected(3);
 is_one_state(verify(3), 'afterwards');
 
 # ---------------------------------------------------------------- a hash that differs shows without being asked for

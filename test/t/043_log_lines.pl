@@ -85,7 +85,11 @@ for my $id (@others)
 {
 	wait_for_line($cluster, $id, qr/connected to node $leader .* again, after \d+ s without it/);
 	is(scalar lines($cluster, $id, qr/connected to node $leader/), 1, "it is back: node $id says it once");
-	is($cluster->query($id, "SELECT trouble FROM paxoskv.nodes WHERE node_id = $leader"), '', '... and nothing is wrong with it');
+	# the view is renewed each second
+	$cluster->wait_for("node $id to find nothing wrong with node $leader", sub {
+			$cluster->query($id, "SELECT trouble FROM paxoskv.nodes WHERE node_id = $leader") eq '';
+		});
+	pass('... and nothing is wrong with it');
 }
 
 # ---------------------------------------------------------------- no majority
