@@ -65,6 +65,8 @@ uint64_t measured_most(const struct measured *all, uint64_t n, int value);
 struct sim_config quiet_config(uint32_t n_nodes, uint64_t seed);
 /* That world, formed, with a leader and a session on every node, at rest. */
 struct world *quiet_world(const struct play *play, uint64_t seed, const struct sim_config *config);
+/* Such a world, another leader and other ballots in each start, and something chosen. */
+struct world *led_world(const struct play *play, uint32_t start, const struct sim_config *config);
 
 /* Breaks the case unless it holds. */
 #define expect(w, condition, rule, ...)                                                                      \

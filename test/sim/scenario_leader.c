@@ -22,12 +22,8 @@ enum
 static struct world *start(const struct play *play, uint32_t start)
 {
 	struct sim_config config = quiet_config(start % 2 == 0 ? 3 : 5, start);
-	struct world *w = quiet_world(play, start, &config);
 
-	for (uint32_t i = 0; i < start % 3; i++)
-		move_leader(w);
-	put_done(w, leader_of(w), 1);
-	return w;
+	return led_world(play, start, &config);
 }
 
 static void report(const struct measured *all, uint64_t n)

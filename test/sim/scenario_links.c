@@ -26,14 +26,9 @@ enum
 static struct world *start_with(const struct play *play, uint32_t start, uint32_t n_nodes)
 {
 	struct sim_config config = quiet_config(n_nodes, start);
-	struct world *w;
 
 	config.lossy = start / 2 % 2 == 1;
-	w = quiet_world(play, start, &config);
-	for (uint32_t i = 0; i < start % 3; i++)
-		move_leader(w);
-	put_done(w, leader_of(w), 1);
-	return w;
+	return led_world(play, start, &config);
 }
 
 static struct world *start_three(const struct play *play, uint32_t start)

@@ -210,6 +210,16 @@ void move_leader(struct world *w)
 	expect(w, until(w, at_rest, 0, 20), "L4", "no rest after another leader was elected");
 }
 
+struct world *led_world(const struct play *play, uint32_t start, const struct sim_config *config)
+{
+	struct world *w = quiet_world(play, start, config);
+
+	for (uint32_t i = 0; i < start % 3; i++)
+		move_leader(w);
+	put_done(w, leader_of(w), 1);
+	return w;
+}
+
 void keep_off_once_down(struct world *w, uint32_t node)
 {
 	w->nodes[node].held_down = true;
