@@ -68,6 +68,11 @@ uint64_t state_common_slot(const struct state_points *const *nodes, uint32_t n, 
 	return best;
 }
 
+bool state_same(const struct state_point *a, const struct state_point *b)
+{
+	return a->rows == b->rows && a->hash.low == b->hash.low && a->hash.high == b->hash.high;
+}
+
 /* The hash is a sum: what one row adds to it or takes from it does so at every slot. */
 struct state_point state_recounted(const struct state_point *point, const struct state_recount *recount)
 {
@@ -80,11 +85,6 @@ struct state_point state_recounted(const struct state_point *point, const struct
 
 /* ---------------------------------------------------------------- verdict */
 
-static bool same_state(const struct state_point *a, const struct state_point *b)
-{
-	return a->rows == b->rows && a->hash.low == b->hash.low && a->hash.high == b->hash.high;
-}
-
 /* How many voters are known to have that state. */
 static uint32_t holders_of(const struct state_point *state, const struct state_point *const *those,
 						   uint32_t n_voters)
@@ -92,7 +92,7 @@ static uint32_t holders_of(const struct state_point *state, const struct state_p
 	uint32_t holders = 0;
 
 	for (uint32_t i = 0; i < n_voters; i++)
-		holders += those[i] != NULL && same_state(those[i], state);
+		holders += those[i] != NULL && state_same(those[i], state);
 	return holders;
 }
 
@@ -112,7 +112,7 @@ enum state_verdict state_judge(const struct state_point *own, const struct state
 
 		known += those[i] != NULL;
 		most = holders > most ? holders : most;
-		differs = differs || (those[i] != NULL && !same_state(those[i], own));
+		differs = differs || (those[i] != NULL && !state_same(those[i], own));
 	}
 	if (!differs)
 		return STATE_AGREES;

@@ -53,6 +53,9 @@ uint64_t state_points_last(const struct state_points *points);
 /* Of the slots from "from" on, the one that most of n nodes have a point at, the highest of equals; 0: there is none. */
 uint64_t state_common_slot(const struct state_points *const *nodes, uint32_t n, uint64_t from);
 
+/* Whether rows and hash are the same; the slots are the caller's business. */
+bool state_same(const struct state_point *a, const struct state_point *b);
+
 /* The state recomputed from the tables themselves, beside the one kept with every transaction, in one snapshot. */
 struct state_recount
 {

@@ -216,6 +216,6 @@ void recount_tables(Recount *recount)
 	if (!read_kept(kept))
 		*kept = *found;
 	found->slot = kept->slot;
-	if (found->rows != kept->rows || found->hash.low != kept->hash.low || found->hash.high != kept->hash.high)
+	if (!state_same(found, kept))
 		recount->result.differs = true;
 }
