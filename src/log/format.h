@@ -61,10 +61,11 @@ enum plog_record_type
 	PLOG_RECORD_INSTALL = 3,  /* Y1 */
 	PLOG_RECORD_DAMAGED = 4,  /* D4: slot lowest written, ballot and end what is named, base the intact end */
 	PLOG_RECORD_FORGIVEN = 5, /* D6: a cluster of one gave its doubtful tail up */
-	PLOG_RECORD_BEGIN = 6     /* the log begins at slot: trimmed, or behind a snapshot */
+	PLOG_RECORD_BEGIN = 6,    /* the log begins at slot: trimmed, or behind a snapshot */
+	PLOG_RECORD_RESTORING = 7 /* T5: the database is about to hold a snapshot as of slot; 0: given up */
 };
 
-#define PLOG_RECORD_TYPES (PLOG_RECORD_BEGIN + 1)
+#define PLOG_RECORD_TYPES (PLOG_RECORD_RESTORING + 1)
 #define PLOG_FLAG_DOUBTFUL 1u
 
 struct plog_record

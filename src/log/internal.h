@@ -40,7 +40,8 @@ struct log_state
 	struct plog_snapshot at;     /* first slot, end, accepted ballot and epoch */
 	struct paxos_ballot highest; /* of all ballots in records, staged ones too (B4) */
 	struct paxos_damage damage;
-	bool staging; /* Y1: staged_first .. staged_end of "staged", from "staged_base" */
+	uint64_t restoring; /* T5: a snapshot as of that slot is being installed; 0: none */
+	bool staging;       /* Y1: staged_first .. staged_end of "staged", from "staged_base" */
 	struct paxos_ballot staged;
 	uint64_t staged_base;
 	uint64_t staged_first;

@@ -269,6 +269,7 @@ static void fill_state(const struct plog *log, uint64_t cut, struct plog_state *
 	state->paxos.first_slot = log->state.at.first_slot;
 	state->paxos.end = log->state.at.end;
 	state->paxos.damage = log->state.damage;
+	state->restoring = log->state.restoring;
 	state->log_bytes = plog_bytes(log);
 	state->tail_bytes_cut = cut;
 	if (log->state.damage.damaged)
@@ -400,11 +401,24 @@ static bool index_needs(const struct log_index *index, uint64_t number)
 	return false;
 }
 
+/* Whether a BEGIN record changes anything: where the log begins, or that what is before it is in the table. */
+static bool begins_anew(const struct plog *log, uint64_t first_slot)
+{
+	const struct log_state *state = &log->state;
+
+	return first_slot > state->at.first_slot || state->restoring != 0 ||
+		   (state->damage.damaged && state->damage.lowest_written < first_slot);
+}
+
 enum plog_code plog_trim(struct plog *log, uint64_t first_slot, struct plog_error *error)
 {
 	struct plog_record record = {.type = PLOG_RECORD_BEGIN, .slot = first_slot};
+	enum plog_code code;
+
+	if (first_slot <= log->state.restoring)
+		return PLOG_OK;
 	/* Also without a record of its own: an install that makes a segment useless must be durable first. */
-	enum plog_code code = write_own(log, first_slot > log->state.at.first_slot ? &record : NULL, error);
+	code = write_own(log, begins_anew(log, first_slot) ? &record : NULL, error);
 
 	/* What damage left is for people to look at. */
 	while (code == PLOG_OK && log->chain_length > 1 && !log->state.damage.damaged &&
@@ -420,6 +434,34 @@ enum plog_code plog_trim(struct plog *log, uint64_t first_slot, struct plog_erro
 		code = log_segment_recycle(log, number, error);
 	}
 	return code;
+}
+
+enum plog_code plog_begin_restore(struct plog *log, uint64_t slot, struct plog_error *error)
+{
+	struct plog_record record = {.type = PLOG_RECORD_RESTORING, .slot = slot};
+
+	return write_own(log, slot != log->state.restoring ? &record : NULL, error);
+}
+
+uint64_t plog_retained_from(const struct plog *log, uint64_t bytes)
+{
+	uint64_t from = log->placed.at.first_slot;
+	uint64_t kept = 0;
+	uint64_t oldest = 0;
+
+	for (size_t i = log->chain_length; i > 0 && kept < bytes; i--)
+	{
+		kept += log->chain[i - 1]->header.size;
+		oldest = log->chain[i - 1]->header.identity.segment;
+	}
+	for (size_t i = 0; i < log->index.count && kept >= bytes; i++)
+	{
+		const struct log_extent *extent = &log->index.extents[i];
+
+		if (extent->segment < oldest && extent->slot + extent->count > from)
+			from = extent->slot + extent->count;
+	}
+	return from;
 }
 
 uint64_t plog_bytes(const struct plog *log)

@@ -55,6 +55,7 @@ struct plog_state
 	struct paxos_durable_state paxos; /* "applied" is 0; the host fills it in */
 	uint64_t log_bytes;               /* of all segment files */
 	uint64_t tail_bytes_cut;          /* D6: torn bytes cut off by this recovery */
+	uint64_t restoring;               /* T5: a snapshot as of that slot was being installed; 0: none */
 	char damage_place[96];            /* file and offset of the first bad record, while damaged; else "" */
 	uint32_t config_length;
 	uint8_t config[PLOG_CONFIG_MAX]; /* opaque: formation and configuration (formation.h) */
@@ -125,11 +126,21 @@ enum plog_code plog_set_config(struct plog *log, const uint8_t *config, uint32_t
 
 /*
  * Drops whole segments whose every record is before first_slot or dead; the log then begins at first_slot.
- * The files are recycled.  Durable order: the trim record first, then the files.
+ * The files are recycled.  Durable order: the trim record first, then the files.  While a snapshot is being installed
+ * (plog_begin_restore()), only what begins the log behind that does anything.
  */
 enum plog_code plog_trim(struct plog *log, uint64_t first_slot, struct plog_error *error);
 
+/*
+ * T5: says durably that the database is about to hold a snapshot as of slot, before it does; 0: it will not.  Until
+ * plog_trim() begins the log behind the slot, or it is given up, nothing is dropped.
+ */
+enum plog_code plog_begin_restore(struct plog *log, uint64_t slot, struct plog_error *error);
+
 uint64_t plog_bytes(const struct plog *log);
+
+/* What plog_trim() may begin the log with so that at least the newest "bytes" of segment files stay. */
+uint64_t plog_retained_from(const struct plog *log, uint64_t bytes);
 
 /*
  * Keeps options->min_free_segments prepared files, zeroed and synced, under temporary names, which the

@@ -488,9 +488,9 @@ static enum plog_code judge_missing(struct recovery *r)
 	r->damage.damaged = true;
 	r->damage.doubtful = false;
 	r->damage.lowest_written = 1;
-	code = take_damage(r);
-	if (code == PLOG_OK)
-		code = log_take_record(log, &begin, NULL, 0, r->error);
+	code = log_take_record(log, &begin, NULL, 0, r->error);
+	if (code == PLOG_OK) /* behind it: that the log begins there proves nothing */
+		code = take_damage(r);
 	if (code == PLOG_OK)
 		code = log_place_pending(log, r->error);
 	return code;

@@ -48,6 +48,22 @@ static bool apply_install(struct log_state *state, const struct plog_record *rec
 	return true;
 }
 
+/*
+ * T2, T5: what was before is chosen and in the table, so that it is all the same what bad records wrote there (D7).  Where
+ * recovery itself begins a log behind what it misses, the record of that damage comes after this one.
+ */
+static void apply_begin(struct log_state *state, uint64_t slot)
+{
+	if (slot > state->at.first_slot)
+		state->at.first_slot = slot;
+	if (state->at.end + 1 < state->at.first_slot)
+		state->at.end = state->at.first_slot - 1;
+	if (state->damage.damaged && state->damage.lowest_written < slot)
+		state->damage.lowest_written = slot;
+	if (slot > state->restoring)
+		state->restoring = 0;
+}
+
 bool log_state_apply(struct log_state *state, const struct plog_record *record)
 {
 	switch ((enum plog_record_type) record->type)
@@ -81,10 +97,10 @@ bool log_state_apply(struct log_state *state, const struct plog_record *record)
 			state->damage = (struct paxos_damage){0};
 			break;
 		case PLOG_RECORD_BEGIN:
-			if (record->slot > state->at.first_slot)
-				state->at.first_slot = record->slot;
-			if (state->at.end + 1 < state->at.first_slot)
-				state->at.end = state->at.first_slot - 1;
+			apply_begin(state, record->slot);
+			break;
+		case PLOG_RECORD_RESTORING:
+			state->restoring = record->slot;
 			break;
 	}
 	if (paxos_ballot_compare(record->ballot, state->highest) > 0)

@@ -57,6 +57,7 @@ static bool take_item(struct plog *log, struct log_item *item)
 		case PLOG_RECORD_DAMAGED:
 		case PLOG_RECORD_FORGIVEN:
 		case PLOG_RECORD_BEGIN:
+		case PLOG_RECORD_RESTORING:
 			break;
 	}
 	log_pending_push(log, item);
@@ -221,6 +222,7 @@ bool log_placed_apply(struct plog *log, const struct plog_record *record, struct
 			break;
 		case PLOG_RECORD_DAMAGED:
 		case PLOG_RECORD_FORGIVEN:
+		case PLOG_RECORD_RESTORING:
 			break;
 	}
 	return true;
@@ -278,7 +280,7 @@ static void note_slots(struct plog *log, const struct plog_record *record)
 	uint64_t highest = record->slot;
 
 	if (record->type == PLOG_RECORD_DAMAGED || record->type == PLOG_RECORD_FORGIVEN ||
-		record->type == PLOG_RECORD_BEGIN)
+		record->type == PLOG_RECORD_BEGIN || record->type == PLOG_RECORD_RESTORING)
 		return;
 	if (record->type == PLOG_RECORD_INSTALL)
 	{

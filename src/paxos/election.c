@@ -158,7 +158,7 @@ static void tally_round(const struct paxos *p, struct tally *t)
 /* E1, E2: whether this node may take over, as far as its vote and its disk go. */
 static bool may_lead(const struct paxos *p, const struct tally *t)
 {
-	if (p->peers[p->self].member.learner || !self_accepting(p))
+	if (p->peers[p->self].member.learner || !self_accepting(p) || p->behind != 0) /* P1: the table first */
 		return false;
 	return !p->durable.damage.damaged || (damage_excused(p, t) && t->n_undamaged == 0);
 }
@@ -194,6 +194,7 @@ static void end_round(struct paxos *p)
 	bool grace = p->grace_rounds > 1;
 
 	tally_round(p, &t);
+	behind_tick(p);
 	p->round_seen = true;
 	p->quorum_connected = t.n_accepting >= quorum_phase2_size(p->n_voters);
 	if (p->quorum_connected)

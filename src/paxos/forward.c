@@ -403,9 +403,61 @@ bool paxos_may_be_void(const struct paxos *p)
 	return p->proposer.has_fence;
 }
 
+/*
+ * X3, T5: the state that a snapshot brought says what became of the own session in the slots that it jumped over: what
+ * it has counted is resolved, or the session is there that this run asked for.  A state that no longer knows the
+ * session, or more numbers of it than were given, tells of another copy (X1).
+ */
+void proposer_restored(struct paxos *p, const struct paxos_restored *restored)
+{
+	struct proposer *o = &p->proposer;
+
+	if (restored->slot <= p->scanned)
+		return;
+	p->scanned = restored->slot;
+	if (o->session == 0 && restored->session != 0)
+	{
+		o->session = restored->session;
+		o->owe_open = false;
+		o->owe_session_event = true;
+	}
+	if (o->session == 0 || o->session > restored->slot)
+		return;
+	if (restored->session != o->session || restored->last_number > o->last_number)
+	{
+		fence(p);
+		return;
+	}
+	o->has_fence = true; /* there may have been one */
+	o->jumped = restored->last_number;
+}
+
+/* What a snapshot said of the own session, one event at a time. */
+static bool tell_restored(struct paxos *p, struct paxos_event *event)
+{
+	struct proposer *o = &p->proposer;
+
+	if (o->owe_session_event)
+	{
+		o->owe_session_event = false;
+		*event = (struct paxos_event){
+			.type = PAXOS_EVENT_SESSION, .ok = true, .slot = o->session, .number = o->session};
+		return true;
+	}
+	if (o->jumped < o->first_unresolved)
+		return false;
+	*event = (struct paxos_event){.type = PAXOS_EVENT_RESOLVED, .number = o->first_unresolved};
+	o->first_unresolved++;
+	o->next_to_send = max_u64(o->next_to_send, o->first_unresolved);
+	o->moved_ms = p->now_ms;
+	return true;
+}
+
 /* Folds newly chosen entries into this node's own session.  True: *event says what was found. */
 bool proposer_scan(struct paxos *p, struct paxos_event *event)
 {
+	if (tell_restored(p, event))
+		return true;
 	while (p->scanned < p->chosen)
 	{
 		uint64_t slot = p->scanned + 1;

@@ -219,7 +219,9 @@ struct proposer
 	uint64_t first_unresolved;
 	uint64_t last_number;
 	uint64_t next_to_send;
+	bool owe_session_event;
 	bool has_fence;    /* O4: a fence on one of its numbers is chosen */
+	uint64_t jumped;   /* X3: a snapshot says that numbers through this one are resolved */
 	uint32_t capacity; /* of the ring, by number % capacity */
 	struct command *commands;
 	/* X3, X4: since this connection and ballot */
@@ -333,6 +335,11 @@ struct paxos
 	uint64_t bytes_taken;
 	uint64_t bytes_applied;
 
+	/* T5: this node's log ends before another's begins, as peers[behind_source] said; 0: it doesn't */
+	uint64_t behind;
+	uint32_t behind_source;
+	uint64_t behind_told; /* the slot of the last BEHIND event */
+
 	/* reads, as leader */
 	uint64_t read_round_sent;
 	uint64_t read_round_confirmed;
@@ -354,7 +361,6 @@ struct paxos
 	struct paxos_entry message_entries[PAXOS_MAX_BATCH];
 	uint8_t noop_bytes[ENTRY_HEADER_BYTES];
 	uint64_t event_chosen; /* last CHOSEN event given out */
-	bool owe_session_event;
 	bool owe_role_event;
 	bool owe_fenced_event;
 	uint64_t unrecoverable_slot; /* owe the event; 0: not */
@@ -469,6 +475,15 @@ bool load_entries(struct paxos *p, uint64_t first_slot, uint64_t last_slot, stru
 bool send_accept(struct paxos *p, struct peer *peer, struct paxos_message *m);
 bool send_accepted(struct paxos *p, struct peer *peer, struct paxos_message *m);
 
+/* behind.c: logs that are trimmed, tables that are restored */
+uint64_t proven_first_slot(const struct paxos *p);
+uint64_t table_needed(const struct paxos *p);
+void fall_behind(struct paxos *p, const struct peer *peer, uint64_t slot);
+void behind_tick(struct paxos *p);
+bool lacks_trimmed(const struct paxos *p, const struct follower *f);
+bool send_trimmed(struct paxos *p, struct peer *peer, struct paxos_message *m);
+bool recv_trimmed(struct paxos *p, struct peer *peer, const struct paxos_message *m);
+
 /* reads.c */
 void reads_reset_leader(struct paxos *p);
 void reads_tick(struct paxos *p);
@@ -489,6 +504,7 @@ void proposer_resend(struct paxos *p);
 void proposer_pump(struct paxos *p);
 void proposer_tick(struct paxos *p);
 bool proposer_scan(struct paxos *p, struct paxos_event *event);
+void proposer_restored(struct paxos *p, const struct paxos_restored *restored);
 bool recv_forward(struct paxos *p, struct peer *peer, const struct paxos_message *m);
 bool recv_forward_reply(struct paxos *p, struct peer *peer, const struct paxos_message *m);
 bool send_forward(struct paxos *p, struct peer *peer, struct paxos_message *m);

@@ -111,7 +111,9 @@ struct paxos *paxos_create(void *memory, const struct paxos_config *config,
 	p->end = p->durable.end = state->end;
 	p->first_slot = state->first_slot;
 	p->damage = p->durable.damage = state->damage;
-	p->chosen = p->scanned = p->applied = p->event_chosen = state->applied; /* A5 */
+	p->applied = state->applied;
+	/* A5; and all before a trimmed log */
+	p->chosen = p->scanned = p->event_chosen = max_u64(state->applied, proven_first_slot(p) - 1);
 	p->role = PAXOS_FOLLOWER;
 	p->host_accepting = true;
 	p->round = first_sequence(p);
@@ -279,6 +281,8 @@ static bool dispatch(struct paxos *p, struct peer *peer, const struct paxos_mess
 			return recv_read_round_reply(p, peer, m);
 		case PAXOS_FENCE:
 			return recv_fence(p, m);
+		case PAXOS_TRIMMED:
+			return recv_trimmed(p, peer, m);
 	}
 	return false;
 }
@@ -288,7 +292,8 @@ static bool plausible(const struct paxos *p, const struct peer *peer, const stru
 {
 	if (peer == NULL || peer == &p->peers[p->self] || m->to != p->options.node_id)
 		return false;
-	if (m->n_entries > PAXOS_MAX_BATCH || m->slot > UINT64_MAX / 2 || m->end > UINT64_MAX / 2)
+	if (m->n_entries > PAXOS_MAX_BATCH || m->slot > UINT64_MAX / 2 || m->end > UINT64_MAX / 2 ||
+		m->first_slot > UINT64_MAX / 2)
 		return false;
 	for (uint32_t i = 0; i < m->n_entries; i++)
 		if (m->entries[i].length < ENTRY_HEADER_BYTES || m->entries[i].length > PAXOS_MAX_ENTRY_BYTES)
@@ -391,7 +396,7 @@ static bool next_control(struct paxos *p, struct peer *peer, struct paxos_messag
 		return true;
 	}
 	return send_phase1(p, peer, m) || send_accepted(p, peer, m) || send_sync_progress(p, peer, m) ||
-		   send_reads(p, peer, m) || send_forward_reply(p, peer, m);
+		   send_trimmed(p, peer, m) || send_reads(p, peer, m) || send_forward_reply(p, peer, m);
 }
 
 static bool next_bulk(struct paxos *p, struct peer *peer, struct paxos_message *m)
@@ -451,6 +456,12 @@ bool paxos_next_event(struct paxos *p, struct paxos_event *event)
 		p->unrecoverable_slot = 0;
 		return true;
 	}
+	if (table_needed(p) > p->behind_told)
+	{
+		event->type = PAXOS_EVENT_BEHIND;
+		event->slot = p->behind_told = table_needed(p);
+		return true;
+	}
 	if (p->event_chosen < p->chosen)
 	{
 		event->type = PAXOS_EVENT_CHOSEN;
@@ -484,13 +495,15 @@ static void fill_peer_status(const struct paxos *p, uint32_t i, struct paxos_pee
 	const struct peer *peer = &p->peers[i];
 	bool self = i == p->self;
 
-	*status = (struct paxos_peer_status){.node_id = peer->member.node_id,
-										 .connected = self || peer->connected,
-										 .last_heard_ms = self ? p->now_ms : peer->heard_ms,
-										 .end = self ? p->durable.end : peer->log.slot,
-										 .applied = self ? p->applied : peer->applied,
-										 .bytes_behind = peer->follower.flight_bytes,
-										 .damaged = self ? p->durable.damage.damaged : peer->damage.damaged};
+	*status =
+		(struct paxos_peer_status){.node_id = peer->member.node_id,
+								   .connected = self || peer->connected,
+								   .last_heard_ms = self ? p->now_ms : peer->heard_ms,
+								   .end = self ? p->durable.end : peer->log.slot,
+								   .applied = self ? p->applied : peer->applied,
+								   .bytes_behind = peer->follower.flight_bytes,
+								   .damaged = self ? p->durable.damage.damaged : peer->damage.damaged,
+								   .behind = p->role == PAXOS_LEADER && lacks_trimmed(p, &peer->follower)};
 }
 
 void paxos_status(const struct paxos *p, struct paxos_status *status)
@@ -509,6 +522,7 @@ void paxos_status(const struct paxos *p, struct paxos_status *status)
 									.durable_end = p->durable.end,
 									.chosen = p->chosen,
 									.applied = p->applied,
+									.behind = table_needed(p),
 									.damage = p->durable.damage,
 									.elections = p->elections,
 									.messages_refused = p->refused,

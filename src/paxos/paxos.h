@@ -110,7 +110,8 @@ struct paxos_durable_state
 	struct paxos_ballot accepted; /* the ballot of the last Sync, adoption or Accept in the log */
 	uint64_t first_slot;          /* the log holds first_slot .. end; the table what is before; 1 at first */
 	uint64_t end;                 /* last slot of the (intact) log; first_slot - 1 when empty */
-	uint64_t applied;             /* slots the database has applied, durably or not; where chosen begins */
+	uint64_t applied; /* slots the database has applied, durably or not; where chosen begins.  Below
+					   * first_slot - 1: the database is older than the log and needs another's table (T5) */
 	struct paxos_damage damage;
 };
 
@@ -137,10 +138,11 @@ enum paxos_message_type
 	PAXOS_READ_REPLY,
 	PAXOS_READ_ROUND, /* R1: the quorum round */
 	PAXOS_READ_ROUND_REPLY,
-	PAXOS_FENCE /* X1: two runs of one node are alive */
+	PAXOS_FENCE,  /* X1: two runs of one node are alive */
+	PAXOS_TRIMMED /* P1: what the follower lacks is before the leader's first slot: it needs the table */
 };
 
-#define PAXOS_MESSAGE_TYPES (PAXOS_FENCE + 1)
+#define PAXOS_MESSAGE_TYPES (PAXOS_TRIMMED + 1)
 
 /*
  * One message.  The head is in every one; "ballot" is the ballot that the message is about.  Which other
@@ -162,8 +164,8 @@ struct paxos_message
 								   * ACCEPTED, GAP, SYNC_PROGRESS: through.  READ_REPLY: the read index */
 	uint64_t base;       /* SYNC, SYNC_PROGRESS: the Sync's base slot */
 	uint64_t end;        /* PROMISE, CHUNK, SYNC, FORWARD_REPLY, HEARTBEAT*: end of the log meant */
-	uint64_t first_slot; /* PROMISE: first slot retained */
-	uint64_t chosen;     /* HEARTBEAT*, PROMISE, ACCEPT, SYNC, CHOSEN: chosen index (A5) */
+	uint64_t first_slot; /* PROMISE, TRIMMED: first slot retained */
+	uint64_t chosen;     /* HEARTBEAT*, PROMISE, ACCEPT, SYNC, CHOSEN, TRIMMED: chosen index (A5) */
 	uint64_t applied;    /* HEARTBEAT*: applied here; for status only */
 	uint64_t bytes;      /* FORWARD: bytes sent before these.  FORWARD_REPLY: bytes granted (X4) */
 	uint64_t named_run;  /* SYNC: run of the damaged acceptor it heals (D7), else 0.  PROMISE: run */
@@ -207,9 +209,11 @@ enum paxos_event_type
 	PAXOS_EVENT_CHOSEN = 1, /* apply may run through "slot" (A5: chosen and durable here); only rises */
 	PAXOS_EVENT_READ, /* reads up to token: "slot" is their index, or ok is false: not confirmed, ask again */
 	PAXOS_EVENT_SESSION, /* this run's session is open; "number" is its name, the slot of its OpenSession */
-	PAXOS_EVENT_RESOLVED, /* own command "number" lies chosen in "slot"; ok: it was next there and took effect (X5) */
+	PAXOS_EVENT_RESOLVED, /* own command "number" lies chosen in "slot"; ok: it was next there and took effect (X5).
+						   * Slot 0, not ok: a snapshot jumped over it, its result is not known here (X6) */
 	PAXOS_EVENT_ROLE,         /* role, leader or ballot changed: see paxos_status() */
 	PAXOS_EVENT_FENCED,       /* X1: another run of this node is alive; nothing more is sent */
+	PAXOS_EVENT_BEHIND,       /* T5: logs can't bring this node on; it needs a table as of "slot" or later */
 	PAXOS_EVENT_UNRECOVERABLE /* D8: the log can't be recovered; "slot" is the first that is lost */
 };
 
@@ -219,6 +223,14 @@ struct paxos_event
 	bool ok;
 	uint64_t slot;
 	uint64_t number; /* RESOLVED: number.  READ: token.  SESSION: session */
+};
+
+/* T5: the state that a snapshot brought.  What it says of this run's session, X3 needs. */
+struct paxos_restored
+{
+	uint64_t slot;        /* the state is as of this slot */
+	uint64_t session;     /* the session that this run opened; 0: none in that state */
+	uint64_t last_number; /* the last number of that session */
 };
 
 /* The host's half.  Both must be set. */
@@ -267,6 +279,7 @@ struct paxos_peer_status
 	uint64_t applied;
 	uint64_t bytes_behind; /* leader only: window bytes in flight */
 	bool damaged;
+	bool behind; /* leader only: what it lacks is trimmed here */
 };
 
 struct paxos_status
@@ -285,6 +298,7 @@ struct paxos_status
 	uint64_t durable_end;
 	uint64_t chosen; /* known chosen and durable here, as PAXOS_EVENT_CHOSEN */
 	uint64_t applied;
+	uint64_t behind; /* T5: a table as of this slot or later is needed; 0: none is */
 	struct paxos_damage damage;
 	uint64_t elections;         /* ballots this node took */
 	uint64_t messages_refused;  /* malformed, of strangers, other epochs */
@@ -330,6 +344,18 @@ void paxos_durable(struct paxos *p, uint64_t id);
 
 /* The database has applied through slot (only rises). */
 void paxos_applied(struct paxos *p, uint64_t slot);
+
+/*
+ * T2: the log begins at first_slot now; all before it is applied, and durably so.  The slots before it are not
+ * read again.
+ */
+void paxos_trimmed(struct paxos *p, uint64_t first_slot);
+
+/*
+ * T5: another's table is installed, durably, and the log begins behind it: its entries up to that slot are gone, what
+ * was accepted behind it, the accepted ballot and the promise stay.  Not before what was applied here.
+ */
+void paxos_restored(struct paxos *p, const struct paxos_restored *restored);
 
 /* E2: the host can (not) take writes: log disk full, a sync overdue. */
 void paxos_set_accepting(struct paxos *p, bool accepting);

@@ -93,6 +93,12 @@ static void begin_adoption(struct paxos *p, uint32_t source, bool all_voters)
 		step_down(p);
 		return;
 	}
+	if (a->base < a->end && a->base + 1 < best->first_slot) /* P1: the table first */
+	{
+		fall_behind(p, &p->peers[source], best->first_slot - 1);
+		step_down(p);
+		return;
+	}
 	a->through = a->base;
 	if (a->through == a->end)
 		finish_adoption(p);
@@ -210,7 +216,8 @@ bool recv_promise(struct paxos *p, struct peer *peer, const struct paxos_message
 	{
 		struct follower *f = &peer->follower;
 		bool news = !f->promise.valid || f->promise.run != info.run ||
-					!ballot_equal(f->promise.accepted, info.accepted) || f->promise.end != info.end;
+					!ballot_equal(f->promise.accepted, info.accepted) || f->promise.end != info.end ||
+					info.first_slot > f->base + 1;
 
 		if (f->progress == PROGRESS_SYNC && !news)
 			return true;
@@ -341,7 +348,7 @@ bool send_chunk(struct paxos *p, struct peer *peer, struct paxos_message *m)
 		return false;
 	peer->owe_chunk = false;
 	if (!ballot_equal(peer->chunk_ballot, p->promise) || !ballot_equal(peer->chunk_accepted, p->accepted) ||
-		peer->chunk_slot >= p->durable.end)
+		peer->chunk_slot >= p->durable.end || peer->chunk_slot + 1 < p->first_slot)
 		return false;
 	if (!load_entries(p, peer->chunk_slot + 1, p->durable.end, m, &bytes))
 		return false;

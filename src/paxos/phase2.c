@@ -282,7 +282,7 @@ bool send_accept(struct paxos *p, struct peer *peer, struct paxos_message *m)
 	uint32_t bytes = 0;
 	bool more;
 
-	if (p->role != PAXOS_LEADER || f->progress != PROGRESS_ACCEPT)
+	if (p->role != PAXOS_LEADER || f->progress != PROGRESS_ACCEPT || lacks_trimmed(p, f))
 		return false;
 	more = f->next <= p->end && !flights_full(p, f);
 	if (more && !load_entries(p, f->next, p->end, m, &bytes))

@@ -92,7 +92,7 @@ bool recv_sync(struct paxos *p, struct peer *peer, const struct paxos_message *m
 		owe_promise(p, peer, m->ballot);
 		return true;
 	}
-	if (m->base > p->end || m->base + 1 < p->first_slot)
+	if (m->base > p->end || m->base + 1 < proven_first_slot(p))
 	{
 		owe_promise(p, peer, m->ballot);
 		return true;
@@ -165,7 +165,7 @@ bool send_sync(struct paxos *p, struct peer *peer, struct paxos_message *m)
 
 	if (p->role != PAXOS_LEADER || f->progress != PROGRESS_SYNC)
 		return false;
-	if (f->base + 1 < p->first_slot) /* needs a snapshot of the table */
+	if (lacks_trimmed(p, f)) /* needs a snapshot of the table */
 		return false;
 	chunk = f->next <= f->sync_end && !flights_full(p, f);
 	if (!chunk && !f->owe_probe)

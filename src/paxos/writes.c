@@ -135,8 +135,10 @@ void write_install(struct paxos *p, struct paxos_ballot ballot, uint64_t base, u
 	w->ballot = ballot;
 	w->base = base;
 	w->end = end;
+	PAXOS_ASSERT(p, base + 1 >= proven_first_slot(p)); /* T5: nothing is built before what the table holds */
 	p->accepted = ballot;
 	p->end = end;
+	p->first_slot = min_u64(p->first_slot, base + 1); /* where damage hid what was before it */
 	p->damage = (struct paxos_damage){0};
 	for (uint32_t i = 0; i < p->n_peers; i++)
 		p->peers[i].accepted_told = 0;

@@ -280,6 +280,8 @@ static void on_event(const struct paxos_event *event)
 		case PAXOS_EVENT_FENCED:
 			on_fenced();
 			break;
+		case PAXOS_EVENT_BEHIND: /* status_refresh() takes it from the core's status */
+			break;
 		case PAXOS_EVENT_UNRECOVERABLE:
 			on_unrecoverable(event->slot);
 			break;

@@ -254,6 +254,9 @@ static void say_event(uint32_t id, const struct paxos_event *e)
 		case PAXOS_EVENT_FENCED:
 			say("node %u is fenced: another run of it is alive", id);
 			break;
+		case PAXOS_EVENT_BEHIND:
+			say("node %u needs a table as of slot %" PRIu64, id, e->slot);
+			break;
 		case PAXOS_EVENT_UNRECOVERABLE:
 			say("node %u: slot %" PRIu64 " can't be recovered", id, e->slot);
 			break;

@@ -167,6 +167,9 @@ static bool drain_events(struct world *w, struct node *n)
 			case PAXOS_EVENT_FENCED:
 				on_fenced(w, n);
 				break;
+			case PAXOS_EVENT_BEHIND:
+				TRACE(&w->trace, "n%u needs a table as of slot %u", n->id, event.slot);
+				break;
 			case PAXOS_EVENT_UNRECOVERABLE:
 				on_unrecoverable(w, n, event.slot);
 				break;

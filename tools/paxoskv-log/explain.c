@@ -184,6 +184,12 @@ void explain_record(FILE *out, const struct plog_record *record, const uint8_t *
 		case PLOG_RECORD_BEGIN:
 			fprintf(out, "the log begins at slot %" PRIu64, record->slot);
 			break;
+		case PLOG_RECORD_RESTORING:
+			if (record->slot == 0)
+				fputs("the snapshot is given up", out);
+			else
+				fprintf(out, "the database is about to hold a snapshot as of slot %" PRIu64, record->slot);
+			break;
 		default:
 			fprintf(out, "a record of type %u, which this release does not know", record->type);
 	}
