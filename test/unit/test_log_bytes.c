@@ -432,6 +432,62 @@ static void trimmed_beyond_the_end(void)
 	close_scene(&scene);
 }
 
+/* T5: that a snapshot is being installed lasts, and keeps what it may yet need, until it is or is given up. */
+static void restoring(void)
+{
+	struct scene scene = open_scene();
+	struct plog_error *error = &scene.model->error;
+	uint64_t before;
+
+	append_and_sync(&scene, 40);
+	before = plog_bytes(scene.model->log);
+	ok(plog_begin_restore(scene.model->log, 90, error) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+		   scene.model->state.restoring == 90 && scene.model->state.paxos.end == 40,
+	   "that a snapshot is being installed is known after a restart");
+	ok(plog_trim(scene.model->log, 30, error) == PLOG_OK && plog_bytes(scene.model->log) >= before &&
+		   reopen(&scene) == PLOG_OK && scene.model->state.paxos.first_slot == 1 &&
+		   scene.model->state.restoring == 90,
+	   "until it is there nothing is trimmed");
+	ok(plog_begin_restore(scene.model->log, 0, error) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+		   scene.model->state.restoring == 0 && scene.model->state.paxos.first_slot == 1,
+	   "it may be given up");
+	ok(plog_begin_restore(scene.model->log, 90, error) == PLOG_OK &&
+		   plog_trim(scene.model->log, 91, error) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+		   scene.model->state.restoring == 0 && scene.model->state.paxos.first_slot == 91 &&
+		   scene.model->state.paxos.end == 90,
+	   "once it is there the log goes on behind it");
+	ok(plog_begin_restore(scene.model->log, 80, error) == PLOG_OK &&
+		   plog_trim(scene.model->log, 81, error) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+		   scene.model->state.restoring == 0 && scene.model->state.paxos.first_slot == 91,
+	   "one as of an earlier slot ends, too, and moves nothing");
+	close_scene(&scene);
+}
+
+/* What a retention keeps: whole segments, the newest ones. */
+static void retained(void)
+{
+	struct scene scene = open_scene();
+	struct plog *log = scene.model->log;
+	uint64_t all;
+	uint64_t from;
+
+	for (int i = 0; i < 60; i++)
+		if (model_append(scene.model, one, 1, 2000) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
+			abort();
+	all = plog_bytes(log);
+	is_u64(plog_retained_from(log, all), 1, "what is retained whole begins where it begins");
+	is_u64(plog_retained_from(log, all + 1), 1, "so does what is less than the retention");
+	from = plog_retained_from(log, all / 2);
+	ok(from > 10 && from < 50, "half of the bytes begin in the middle");
+	ok(plog_trim(log, from, &scene.model->error) == PLOG_OK && plog_bytes(log) >= all / 2 &&
+		   plog_bytes(log) < all / 2 + 2 * 32768,
+	   "trimmed there, so many stay, and no whole segment more");
+	is_u64(plog_retained_from(log, plog_bytes(log)), from, "then the log begins there");
+	from = plog_retained_from(log, 1);
+	ok(from > 40 && from <= 60, "no retention keeps the segment that is written to");
+	close_scene(&scene);
+}
+
 /* A trim that waits for room is a record of the log's own, which no write id names. */
 static void trim_without_room(void)
 {
@@ -591,6 +647,8 @@ int main(void)
 	short_metadata();
 	promises_taken();
 	trimmed_beyond_the_end();
+	restoring();
+	retained();
 	trim_without_room();
 	metadata_of_before_the_log();
 	nothing_to_prepare_in();
