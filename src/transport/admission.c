@@ -24,7 +24,7 @@ static bool queue_payload(struct connection *c, const uint8_t *payload, uint32_t
 	return connection_queue(c, FRAME_HANDSHAKE, &part, 1, 0);
 }
 
-static void say_hello(struct connection *c, uint32_t node_id)
+static void say_hello(struct connection *c, uint32_t node_id, enum handshake_purpose purpose)
 {
 	uint8_t challenge[HANDSHAKE_CHALLENGE_BYTES];
 
@@ -33,7 +33,7 @@ static void say_hello(struct connection *c, uint32_t node_id)
 		connection_close(c, false, "no random bytes for the handshake");
 		return;
 	}
-	handshake_begin(&c->handshake, &c->t->self, node_id, challenge);
+	handshake_begin(&c->handshake, &c->t->self, node_id, purpose, challenge);
 }
 
 static bool send_hello(struct connection *c)
@@ -50,7 +50,10 @@ static bool send_hello(struct connection *c)
 
 void admission_begin(struct connection *c)
 {
-	say_hello(c, c->peer->node_id);
+	if (c->stream != NULL)
+		say_hello(c, c->stream->node_id, PURPOSE_STREAM);
+	else
+		say_hello(c, c->peer->node_id, PURPOSE_MESSAGES);
 	if (c->state != CONNECTION_DEAD)
 		send_hello(c);
 }
@@ -60,6 +63,8 @@ static struct peer *refused_peer(struct connection *c)
 {
 	if (c->peer != NULL)
 		return c->peer;
+	if (c->stream != NULL)
+		return peer_find(c->t, c->stream->node_id);
 	return c->handshake.theirs_length > 0 ? peer_find(c->t, c->handshake.hello.node_id) : NULL;
 }
 
@@ -73,9 +78,9 @@ static void refuse(struct connection *c, enum handshake_refusal refusal)
 		t->refused++;
 	if (p != NULL)
 	{
-		if (c->dialed)
+		if (c->dialed && c->stream == NULL)
 			p->backoff_ms = BACKOFF_LAST_MS;
-		if (refusal != REFUSE_DUPLICATE)
+		if (refusal != REFUSE_DUPLICATE && refusal != REFUSE_NO_STREAM && refusal != REFUSE_BUSY)
 			peer_refusal(t, p, refusal, "refused the node at %s: it %s", c->where,
 						 handshake_refusal_text(refusal));
 	}
@@ -114,13 +119,15 @@ static enum handshake_refusal check_run(struct connection *c, struct peer *p, bo
 	return REFUSE_NOT;
 }
 
-static enum handshake_refusal check_peer(struct connection *c, struct peer *p, bool *proven)
+static enum handshake_refusal check_peer(struct connection *c, struct peer *p, bool stream, bool *proven)
 {
 	struct transport *t = c->t;
 	const struct handshake_hello *hello = &c->handshake.hello;
 	bool outsider = t->have_members && !wire_id_equal(&hello->store_id, &p->member_store);
 
 	*proven = false;
+	if (stream)
+		return outsider || !t->have_members ? REFUSE_NO_STREAM : check_run(c, p, proven);
 	if (outsider)
 	{
 		/* It is spoken with only so that it learns what it is (F1), and takes no member's place. */
@@ -159,7 +166,7 @@ static void take_hello(struct connection *c, const struct frame *frame)
 
 	if (!c->dialed)
 	{
-		say_hello(c, 0);
+		say_hello(c, 0, PURPOSE_MESSAGES);
 		if (c->state == CONNECTION_DEAD)
 			return;
 	}
@@ -215,6 +222,11 @@ static void open_connection(struct connection *c, struct peer *p)
 	connection_flush(c);
 	if (c->state != CONNECTION_OPEN)
 		return;
+	if (c->stream != NULL)
+	{
+		stream_opened(c);
+		return;
+	}
 	peer_opened(p, c);
 	if (p->fence_pending && c->state == CONNECTION_OPEN)
 	{
@@ -228,11 +240,15 @@ static void take_proof(struct connection *c, const struct frame *frame)
 	enum handshake_refusal refusal;
 	struct peer *p;
 	bool proven = false;
+	bool stream;
 
 	refusal = handshake_take_proof(&c->handshake, &c->t->self, frame->payload, frame->length);
+	stream = c->stream != NULL || c->handshake.hello.purpose == PURPOSE_STREAM;
 	p = c->peer != NULL ? c->peer : peer_find(c->t, c->handshake.hello.node_id);
 	if (refusal == REFUSE_NOT)
-		refusal = p == NULL ? REFUSE_UNKNOWN_NODE : check_peer(c, p, &proven);
+		refusal = p == NULL ? REFUSE_UNKNOWN_NODE : check_peer(c, p, stream, &proven);
+	if (refusal == REFUSE_NOT && stream)
+		refusal = stream_admit(c, p);
 	if (refusal == REFUSE_OLDER_RUN && proven)
 	{
 		/* The refused one must be able to believe it. */
@@ -252,6 +268,14 @@ static void take_reject(struct connection *c, const struct frame *frame)
 	uint32_t code;
 	char text[HANDSHAKE_TEXT_MAX + 1];
 
+	if (c->stream != NULL)
+	{
+		if (handshake_take_reject(frame->payload, frame->length, &code, text))
+			connection_close(c, false, text);
+		else
+			connection_close(c, false, "refused");
+		return;
+	}
 	if (handshake_take_reject(frame->payload, frame->length, &code, text) && p != NULL)
 	{
 		if (c->dialed)

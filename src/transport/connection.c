@@ -27,6 +27,8 @@
 /* What one flush sends and one event reads at most, for the other peers' sake. */
 #define FLUSH_BYTES (1u << 20)
 #define READ_BYTES (1u << 20)
+/* A stream's, which has time. */
+#define STREAM_READ_BYTES (256u << 10)
 
 static void set_options(int fd, uint32_t idle_timeout_ms)
 {
@@ -42,7 +44,8 @@ static void set_options(int fd, uint32_t idle_timeout_ms)
 
 static bool watch(struct connection *c, int operation, bool write)
 {
-	struct epoll_event event = {.events = EPOLLIN | (write ? EPOLLOUT : 0u), .data.ptr = c};
+	struct epoll_event event = {.events = (c->paused ? 0u : EPOLLIN) | (write ? EPOLLOUT : 0u),
+								.data.ptr = c};
 
 	c->wants_write = write;
 	return epoll_ctl(c->t->epoll_fd, operation, c->fd, &event) == 0;
@@ -117,6 +120,8 @@ void connection_close(struct connection *c, bool reset, const char *reason)
 	if (c->limited)
 		c->t->unauthenticated--;
 	c->limited = false;
+	if (c->stream != NULL)
+		stream_lost(c, reason);
 	detach(c, reset);
 }
 
@@ -126,6 +131,8 @@ void connection_linger(struct connection *c)
 	c->deadline_ms = c->t->now_ms + LINGER_MS;
 	c->in_length = 0;
 	queue_clear(&c->lanes[LANE_BULK]);
+	if (c->stream != NULL)
+		stream_lost(c, NULL);
 	detach(c, false);
 	connection_flush(c);
 }
@@ -335,7 +342,24 @@ bool connection_grow(struct connection *c)
 	return true;
 }
 
-static void take_frame(struct connection *c, const struct frame *frame)
+/* A stream's frames are its bytes, each by itself.  False: the frame must wait. */
+static bool take_stream_frame(struct connection *c, const struct frame *frame)
+{
+	if (frame->flags != (FRAME_BULK | FRAME_WHOLE))
+	{
+		connection_close(c, false, "sent what is no part of a stream");
+		return true;
+	}
+	if (stream_take(c, frame->payload, frame->length))
+		return true;
+	c->paused = true;
+	if (!watch(c, EPOLL_CTL_MOD, c->wants_write))
+		close_by_errno(c, errno);
+	return false;
+}
+
+/* False: a stream's frame that must wait. */
+static bool take_frame(struct connection *c, const struct frame *frame)
 {
 	const uint8_t *message;
 	uint64_t length;
@@ -343,19 +367,21 @@ static void take_frame(struct connection *c, const struct frame *frame)
 	if (frame->flags & FRAME_HANDSHAKE)
 	{
 		admission_frame(c, frame);
-		return;
+		return true;
 	}
 	if (c->state != CONNECTION_OPEN)
 	{
 		connection_close(c, false, "sent a message before the handshake was done");
-		return;
+		return true;
 	}
 	if (frame->flags & FRAME_PING)
-		return;
+		return true;
+	if (c->stream != NULL)
+		return take_stream_frame(c, frame);
 	if (!(frame->flags & FRAME_BULK))
 	{
 		transport_dispatch(c, frame->payload, frame->length);
-		return;
+		return true;
 	}
 	switch (frame_assemble(&c->assembly, frame, TRANSPORT_MAX_MESSAGE_BYTES, &message, &length))
 	{
@@ -374,6 +400,7 @@ static void take_frame(struct connection *c, const struct frame *frame)
 			connection_close(c, false, "out of memory for its message");
 			break;
 	}
+	return true;
 }
 
 static uint32_t max_payload(const struct connection *c)
@@ -405,7 +432,8 @@ static void take_frames(struct connection *c, size_t *needed)
 			connection_close(c, false, "sent bytes that are no frame, or a damaged one");
 			return;
 		}
-		take_frame(c, &frame);
+		if (!take_frame(c, &frame))
+			break;
 		at += *needed;
 	}
 	if (at > c->in_length)
@@ -448,6 +476,8 @@ static void read_all(struct connection *c)
 	uint64_t budget = READ_BYTES;
 	bool more = true;
 
+	if (c->stream != NULL)
+		budget = STREAM_READ_BYTES;
 	while (more && c->state != CONNECTION_DEAD)
 	{
 		size_t needed;
@@ -456,6 +486,8 @@ static void read_all(struct connection *c)
 		if (c->state == CONNECTION_DEAD)
 			return;
 		take_frames(c, &needed);
+		if (c->paused)
+			return;
 		if (c->state != CONNECTION_OPEN || needed <= c->in_capacity)
 			continue;
 		/* A frame above what buffers begin with: at most FRAME_PAYLOAD_MAX, frame_parse() saw to it. */
@@ -469,6 +501,19 @@ static void read_all(struct connection *c)
 		c->in = in;
 		c->in_capacity = needed;
 	}
+}
+
+void connection_resume(struct connection *c)
+{
+	size_t needed;
+
+	if (!c->paused)
+		return;
+	c->paused = false;
+	c->received_ms = c->t->now_ms;
+	take_frames(c, &needed);
+	if (!c->paused && c->state != CONNECTION_DEAD && !watch(c, EPOLL_CTL_MOD, c->wants_write))
+		close_by_errno(c, errno);
 }
 
 /* The dialed socket is connected, or failed to be. */
@@ -500,7 +545,9 @@ void connection_event(struct connection *c, uint32_t events)
 	}
 	if (events & EPOLLOUT)
 		connection_flush(c);
-	if (c->state != CONNECTION_DEAD && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
+	if (c->paused && (events & (EPOLLERR | EPOLLHUP)))
+		connection_close(c, true, "its end was closed");
+	if (c->state != CONNECTION_DEAD && !c->paused && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
 		read_all(c);
 }
 
@@ -532,6 +579,8 @@ void connection_tick(struct connection *c)
 		connection_close(c, false, reason);
 		return;
 	}
+	if (c->paused) /* it is not the other side that is silent */
+		c->received_ms = now;
 	if (now >= c->received_ms + c->t->options.idle_timeout_ms)
 	{
 		snprintf(reason, sizeof(reason), "%s was silent for %u ms", c->where, c->t->options.idle_timeout_ms);

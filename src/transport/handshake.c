@@ -48,6 +48,9 @@ static const struct
 	[REFUSE_OTHER_STORE] = {"has another log directory than the member of that id, which is connected",
 							"the member of this node id, with another log directory, is connected"},
 	[REFUSE_DUPLICATE] = {"is connected already", "connected already"},
+	[REFUSE_NO_STREAM] = {"cannot send or receive a table now", "no table can be sent now"},
+	[REFUSE_BUSY] = {"is to wait, a table is being sent to another node",
+					 "a table is being sent to another node"},
 };
 
 const char *handshake_refusal_text(enum handshake_refusal refusal)
@@ -61,13 +64,14 @@ const char *handshake_reject_text(enum handshake_refusal refusal)
 }
 
 void handshake_begin(struct handshake *h, const struct handshake_self *self, uint32_t node_id,
-					 const uint8_t challenge[HANDSHAKE_CHALLENGE_BYTES])
+					 enum handshake_purpose purpose, const uint8_t challenge[HANDSHAKE_CHALLENGE_BYTES])
 {
 	Paxoskv__Hello hello = PAXOSKV__HELLO__INIT;
 
 	memset(h, 0, sizeof(*h));
 	h->dialer = node_id != 0;
 	h->expected_node_id = node_id;
+	h->purpose = purpose;
 	hello.version_min = HANDSHAKE_VERSION_MIN;
 	hello.version_max = HANDSHAKE_VERSION_MAX;
 	hello.cluster_name = (char *) self->cluster_name;
@@ -80,6 +84,8 @@ void handshake_begin(struct handshake *h, const struct handshake_self *self, uin
 	hello.has_secret = self->secret != NULL;
 	hello.challenge.len = HANDSHAKE_CHALLENGE_BYTES;
 	hello.challenge.data = (uint8_t *) challenge;
+	hello.purpose = purpose;
+	hello.takes_streams = true;
 	/* At most 250 bytes: every field has a bound. */
 	h->mine[0] = HANDSHAKE_HELLO;
 	h->mine_length = (uint16_t) (1 + paxoskv__hello__pack(&hello, h->mine + 1));
@@ -105,6 +111,8 @@ static bool unpack_hello(struct handshake_hello *to, const uint8_t *bytes, uint3
 	to->run = from->run;
 	to->nonce = from->nonce;
 	to->has_secret = from->has_secret;
+	to->purpose = from->purpose;
+	to->takes_streams = from->takes_streams;
 	return wire_get_id(&to->cluster_id, &from->cluster_id) && wire_get_id(&to->store_id, &from->store_id) &&
 		   !wire_id_is_zero(&to->store_id);
 }
@@ -125,6 +133,9 @@ static enum handshake_refusal check_hello(const struct handshake *h, const struc
 		return REFUSE_OWN_ID;
 	if (h->dialer ? hello->node_id != h->expected_node_id : hello->to_node_id != self->node_id)
 		return REFUSE_OTHER_NODE;
+	/* A node that knows of no purpose would take a stream for the connection that replaces the present one. */
+	if (h->dialer ? h->purpose != PURPOSE_MESSAGES && !hello->takes_streams : hello->purpose > PURPOSE_STREAM)
+		return REFUSE_NO_STREAM;
 	/* Before formation a side knows no cluster id. */
 	if (!wire_id_is_zero(&self->cluster_id) && !wire_id_is_zero(&hello->cluster_id) &&
 		!wire_id_equal(&self->cluster_id, &hello->cluster_id))

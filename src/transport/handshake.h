@@ -46,7 +46,16 @@ enum handshake_refusal
 	REFUSE_OLDER_RUN = 11,   /* X1 */
 	REFUSE_OTHER_STORE = 12, /* F1: a member of that id, at its configured store id, is connected */
 	REFUSE_DUPLICATE = 13,   /* two connections at once; the other one stays */
+	REFUSE_NO_STREAM = 14,   /* it knows of no streams, or of no such purpose, or is no member yet */
+	REFUSE_BUSY = 15,        /* it sends a stream to another node already */
 	REFUSE_MAX
+};
+
+/* What a connection is for.  On the wire: values stay. */
+enum handshake_purpose
+{
+	PURPOSE_MESSAGES = 0,
+	PURPOSE_STREAM = 1
 };
 
 /* What one side knows of itself. */
@@ -75,12 +84,15 @@ struct handshake_hello
 	uint64_t run;
 	uint64_t nonce;
 	bool has_secret;
+	uint32_t purpose;   /* of the dialer; 0 from the dialed side */
+	bool takes_streams; /* it knows what a purpose is */
 };
 
 struct handshake
 {
 	bool dialer;
-	uint32_t expected_node_id; /* dialer: whom it dialed */
+	uint32_t expected_node_id; /* dialer: whom it dialed ... */
+	uint32_t purpose;          /* ... and what for */
 	/* Payloads of both hellos, the kind's byte included. */
 	uint16_t mine_length;
 	uint16_t theirs_length;
@@ -91,10 +103,11 @@ struct handshake
 
 /*
  * Begins one side's handshake: h->mine is to be sent (by the dialed side once the other's hello was
- * taken).  challenge: fresh random bytes.  node_id: whom the dialer dials, 0 for the dialed side.
+ * taken).  challenge: fresh random bytes.  node_id: whom the dialer dials, 0 for the dialed side.  purpose: the
+ * dialer's.
  */
 void handshake_begin(struct handshake *h, const struct handshake_self *self, uint32_t node_id,
-					 const uint8_t challenge[HANDSHAKE_CHALLENGE_BYTES]);
+					 enum handshake_purpose purpose, const uint8_t challenge[HANDSHAKE_CHALLENGE_BYTES]);
 
 /* Takes and checks the other side's hello (a payload whose first byte is HANDSHAKE_HELLO). */
 enum handshake_refusal handshake_take_hello(struct handshake *h, const struct handshake_self *self,

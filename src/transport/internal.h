@@ -6,6 +6,7 @@
  *	 listener.c    bound addresses and accepting
  *	 admission.c   the handshake of a connection, step by step (X1, F1)
  *	 connection.c  one socket: queues, frames out, frames in
+ *	 stream.c      the connections that carry a table (T5), beside the peers' own
  *
  * A connection that is closed stays in memory as CONNECTION_DEAD until the end of the poll, so that
  * nothing on the stack points into freed memory.
@@ -87,10 +88,12 @@ struct connection
 	enum connection_state state;
 	struct connection *next;
 	struct transport *t;
-	struct peer *peer; /* dialed, or open; else NULL */
+	struct peer *peer;     /* dialed, or open; else NULL */
+	struct stream *stream; /* likewise, of a stream: it has no peer; NULL: it carries messages */
 	int fd;
 	bool dialed;
 	bool wants_write; /* EPOLLOUT is asked for */
+	bool paused;      /* a stream whose host has no room: nothing is read */
 	bool limited;     /* accepted, counts as unauthenticated */
 	uint64_t serial;  /* X1: when its challenge left */
 	uint64_t began_ms;
@@ -162,6 +165,21 @@ struct listener
 	struct log_limit limit;
 };
 
+/* A stream's side at this node.  What has ended is told the host, unless it ended it. */
+struct stream
+{
+	struct connection *connection; /* NULL: there is none */
+	uint32_t node_id;
+	bool opened; /* to be told the host */
+	bool ended;  /* likewise; why: */
+	bool resume; /* the host has room again */
+	char reason[TRANSPORT_ERROR_MAX];
+	/* the address of the node to dial is asked for */
+	bool resolving;
+	uint64_t resolve_token;
+	uint64_t resolve_deadline_ms;
+};
+
 struct transport
 {
 	enum source resolver_source;
@@ -183,6 +201,7 @@ struct transport
 	struct listener listeners[TRANSPORT_MAX_LISTEN];
 	struct peer peers[PEER_SLOTS];
 	struct connection *connections;
+	struct stream streams[TRANSPORT_STREAMS];
 	uint32_t unauthenticated;
 	uint64_t refused;
 	struct log_limit strangers;
@@ -241,6 +260,21 @@ void peers_tick(struct transport *t);
 void peers_answer(struct transport *t, const struct resolver_answer *answer);
 uint64_t peer_deadline(const struct peer *p);
 
+/* ---------------------------------------------------------------- stream.c */
+
+/* The connection proved itself as that peer's and wants to be a stream: it is made one, or refused. */
+enum handshake_refusal stream_admit(struct connection *c, struct peer *p);
+void stream_opened(struct connection *c);
+/* Its connection is gone.  reason may be NULL. */
+void stream_lost(struct connection *c, const char *reason);
+/* A frame's payload.  False: there is no room for it now, it must be given again. */
+bool stream_take(struct connection *c, const uint8_t *bytes, uint32_t length);
+void streams_answer(struct transport *t, const struct resolver_answer *answer);
+void streams_tick(struct transport *t);
+/* Tells the host what opened and what ended. */
+void streams_announce(struct transport *t);
+uint64_t streams_deadline(const struct transport *t);
+
 /* ---------------------------------------------------------------- listener.c */
 
 void listener_init(struct listener *l, const char *address);
@@ -277,6 +311,9 @@ bool connection_grow(struct connection *c);
 /* Queues a message made of parts.  False: no memory. */
 bool connection_queue(struct connection *c, uint8_t flags, const struct frame_part *parts, uint32_t n_parts,
 					  uint64_t release_ms);
+
+/* Goes on with what a paused stream left. */
+void connection_resume(struct connection *c);
 
 void connection_flush(struct connection *c);
 void connection_event(struct connection *c, uint32_t events);

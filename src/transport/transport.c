@@ -232,6 +232,7 @@ static void take_answers(struct transport *t)
 	while (resolver_next(t->resolver, &answer))
 	{
 		peers_answer(t, &answer);
+		streams_answer(t, &answer);
 		for (uint32_t i = 0; i < t->n_listeners; i++)
 			listener_answer(t, &t->listeners[i], &answer);
 	}
@@ -258,6 +259,7 @@ static void tick(struct transport *t)
 	for (uint32_t i = 0; i < t->n_listeners; i++)
 		listener_tick(t, &t->listeners[i]);
 	peers_tick(t);
+	streams_tick(t);
 	for (struct connection *c = t->connections; c != NULL; c = c->next)
 		connection_tick(c);
 }
@@ -291,6 +293,7 @@ void transport_poll(struct transport *t, uint64_t now_ms, const struct transport
 	transport_flush(t);
 	if (t->announce)
 		peers_announce(t);
+	streams_announce(t);
 	connections_reap(t);
 	t->callbacks = NULL;
 }
@@ -311,6 +314,7 @@ uint64_t transport_next_deadline(const struct transport *t)
 		if (!t->listeners[i].bound && !t->listeners[i].resolving)
 			deadline = earlier(deadline, t->listeners[i].retry_at_ms);
 	}
+	deadline = earlier(deadline, streams_deadline(t));
 	for (int i = 0; i < PEER_SLOTS; i++)
 		deadline = earlier(deadline, peer_deadline(&t->peers[i]));
 	for (const struct connection *c = t->connections; c != NULL; c = c->next)

@@ -14,6 +14,9 @@
  * A pair of nodes has one connection, for both directions.  The node with the higher id dials; the other
  * one dials too after two seconds without a connection.  A newer connection replaces an older one.
  *
+ * Beside these a node can have two *streams*: connections for the bytes of a table (T5), each to one member, with
+ * the same handshake.  They carry no messages and take no message's place.
+ *
  * Not thread-safe.  Memory is malloc's, every allocation checked: out of memory costs a message or a
  * connection, nothing else.  Callbacks run inside transport_poll() only; they may call anything here but
  * transport_poll() and transport_destroy(), and must not longjmp.
@@ -57,6 +60,17 @@ struct transport_faults
 	uint32_t delay_ms; /* every outgoing message leaves so much later, in order */
 };
 
+/* The streams of a node. */
+enum transport_stream
+{
+	STREAM_DIALED,   /* by this node: it receives a table */
+	STREAM_ACCEPTED, /* it sends one */
+	TRANSPORT_STREAMS
+};
+
+/* What is sent at once on a stream, at most. */
+#define TRANSPORT_STREAM_PIECE (64u << 10)
+
 struct transport_callbacks
 {
 	void *context;
@@ -81,6 +95,16 @@ struct transport_callbacks
 
 	/* A state message, from a member.  NULL: not wanted. */
 	void (*on_state)(void *context, const struct state_message *message);
+
+	/*
+	 * A stream with that member is open; bytes of it, in order; it ended, and not by transport_stream_close().
+	 * on_stream_bytes false: there is no room, the same bytes come again after transport_stream_resume().  NULL, all
+	 * of them: no stream is accepted.
+	 */
+	void (*on_stream_open)(void *context, enum transport_stream which, uint32_t node_id);
+	bool (*on_stream_bytes)(void *context, enum transport_stream which, const uint8_t *bytes,
+							uint32_t length);
+	void (*on_stream_end)(void *context, enum transport_stream which, const char *reason);
 };
 
 struct transport_options
@@ -202,6 +226,28 @@ bool transport_send_formation(struct transport *t, const struct formation_messag
 
 /* The same for state messages. */
 bool transport_send_state(struct transport *t, const struct state_message *message);
+
+/*
+ * Dials a stream to a connected member; on_stream_open or on_stream_end follows.  False: it is not one, or there is
+ * such a stream already.
+ */
+bool transport_stream_dial(struct transport *t, uint32_t node_id);
+
+/* Queues bytes, TRANSPORT_STREAM_PIECE at most; copied.  False: the stream is not open, or has enough queued. */
+bool transport_stream_send(struct transport *t, enum transport_stream which, const uint8_t *bytes,
+						   uint32_t length);
+
+/* Whether transport_stream_send() takes something. */
+bool transport_stream_has_room(const struct transport *t, enum transport_stream which);
+
+/* Whether all that was queued is sent. */
+bool transport_stream_is_sent(const struct transport *t, enum transport_stream which);
+
+/* There is room again: goes on with what on_stream_bytes refused, at the next transport_poll() at the latest. */
+void transport_stream_resume(struct transport *t, enum transport_stream which);
+
+/* Ends it, if there is one; no callback comes.  The other side hears of it. */
+void transport_stream_close(struct transport *t, enum transport_stream which);
 
 /* Sends what is queued, one writev a peer, as far as the sockets take it; transport_poll() goes on. */
 void transport_flush(struct transport *t);

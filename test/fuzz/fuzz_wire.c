@@ -164,7 +164,7 @@ static void take_handshake(const uint8_t *bytes, size_t size)
 	uint32_t code;
 	uint32_t length = size < HANDSHAKE_PAYLOAD_MAX + 8 ? (uint32_t) size : HANDSHAKE_PAYLOAD_MAX + 8;
 
-	handshake_begin(&h, &self, 0, challenge);
+	handshake_begin(&h, &self, 0, PURPOSE_MESSAGES, challenge);
 	if (handshake_take_hello(&h, &self, bytes, length) == REFUSE_NOT)
 	{
 		MUST(strcmp(h.hello.cluster_name, "fruit") == 0 && h.hello.to_node_id == 2 && h.hello.has_secret);

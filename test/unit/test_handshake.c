@@ -29,8 +29,8 @@ static enum handshake_refusal shake(const struct handshake_self *a, uint32_t dia
 	uint8_t proof[1 + HANDSHAKE_PROOF_BYTES];
 	enum handshake_refusal refusal;
 
-	handshake_begin(&da, a, dialed, challenge_a);
-	handshake_begin(&db, b, 0, challenge_b);
+	handshake_begin(&da, a, dialed, PURPOSE_MESSAGES, challenge_a);
+	handshake_begin(&db, b, 0, PURPOSE_MESSAGES, challenge_b);
 	refusal = handshake_take_hello(&db, b, da.mine, da.mine_length);
 	if (refusal == REFUSE_NOT)
 		refusal = handshake_take_hello(&da, a, db.mine, db.mine_length);
@@ -78,8 +78,8 @@ static void what_a_hello_says(void)
 	struct handshake db;
 	unsigned taken = 0;
 
-	handshake_begin(&da, &a, 2, challenge_a);
-	handshake_begin(&db, &b, 0, challenge_b);
+	handshake_begin(&da, &a, 2, PURPOSE_MESSAGES, challenge_a);
+	handshake_begin(&db, &b, 0, PURPOSE_MESSAGES, challenge_b);
 	handshake_take_hello(&db, &b, da.mine, da.mine_length);
 	ok(db.hello.node_id == 1 && db.hello.run == 7 && db.hello.nonce == 8 && db.hello.to_node_id == 2 &&
 		   db.hello.has_secret && strcmp(db.hello.cluster_name, "fruit") == 0 &&
@@ -89,20 +89,20 @@ static void what_a_hello_says(void)
 		   "a second hello is refused");
 	for (uint32_t length = 0; length < da.mine_length; length++)
 	{
-		handshake_begin(&db, &b, 0, challenge_b);
+		handshake_begin(&db, &b, 0, PURPOSE_MESSAGES, challenge_b);
 		taken += handshake_take_hello(&db, &b, da.mine, length) == REFUSE_NOT;
 	}
-	is_u64(taken, 0, "cut off anywhere it is refused");
+	is_u64(taken, 1, "cut off anywhere it is refused, but where an older version's ends");
 	memset(a.cluster_name, 'x', sizeof(a.cluster_name) - 1);
 	memset(&a.store_id, 0xFF, sizeof(a.store_id));
 	memset(&a.cluster_id, 0xFF, sizeof(a.cluster_id));
 	a.run = a.nonce = UINT64_MAX;
 	a.node_id = UINT32_MAX;
-	handshake_begin(&da, &a, UINT32_MAX - 1, challenge_a);
+	handshake_begin(&da, &a, UINT32_MAX - 1, PURPOSE_MESSAGES, challenge_a);
 	ok(da.mine_length < HANDSHAKE_PAYLOAD_MAX / 2, "the longest hello leaves room for later fields");
 	a.store_id = (struct paxos_id){{0}};
-	handshake_begin(&da, &a, 2, challenge_a);
-	handshake_begin(&db, &b, 0, challenge_b);
+	handshake_begin(&da, &a, 2, PURPOSE_MESSAGES, challenge_a);
+	handshake_begin(&db, &b, 0, PURPOSE_MESSAGES, challenge_b);
 	is_u64(handshake_take_hello(&db, &b, da.mine, da.mine_length), REFUSE_MALFORMED, "a node has a store id");
 }
 
@@ -117,8 +117,8 @@ static void attacks(void)
 	uint8_t proof[1 + HANDSHAKE_PROOF_BYTES];
 	static const uint8_t challenge_c[HANDSHAKE_CHALLENGE_BYTES] = {3};
 
-	handshake_begin(&da, &a, 2, challenge_a);
-	handshake_begin(&db, &b, 0, challenge_b);
+	handshake_begin(&da, &a, 2, PURPOSE_MESSAGES, challenge_a);
+	handshake_begin(&db, &b, 0, PURPOSE_MESSAGES, challenge_b);
 	handshake_take_hello(&db, &b, da.mine, da.mine_length);
 	handshake_take_hello(&da, &a, db.mine, db.mine_length);
 	handshake_make_proof(&db, &b, proof);
@@ -126,7 +126,7 @@ static void attacks(void)
 		   "a side's own proof, reflected");
 	handshake_make_proof(&da, &a, proof);
 	is_u64(handshake_take_proof(&db, &b, proof, sizeof(proof)), REFUSE_NOT, "a true proof");
-	handshake_begin(&again, &b, 0, challenge_c);
+	handshake_begin(&again, &b, 0, PURPOSE_MESSAGES, challenge_c);
 	handshake_take_hello(&again, &b, da.mine, da.mine_length);
 	is_u64(handshake_take_proof(&again, &b, proof, sizeof(proof)), REFUSE_SECRET_WRONG,
 		   "replayed in a later handshake");
@@ -160,11 +160,38 @@ static void rejects(void)
 	ok(!handshake_take_reject((const uint8_t *) "R\x12\x7F", 3, &code, text), "a refusal that ends early");
 }
 
+/* A stream is asked for of who knows what that is. */
+static void purposes(void)
+{
+	struct handshake_self a = node(1, "pear");
+	struct handshake_self b = node(2, "pear");
+	struct handshake da;
+	struct handshake db;
+
+	handshake_begin(&da, &a, 2, PURPOSE_STREAM, challenge_a);
+	handshake_begin(&db, &b, 0, PURPOSE_MESSAGES, challenge_b);
+	is_u64(handshake_take_hello(&db, &b, da.mine, da.mine_length), REFUSE_NOT, "a stream is known");
+	is_u64(db.hello.purpose, PURPOSE_STREAM, "as one");
+	is_u64(handshake_take_hello(&da, &a, db.mine, db.mine_length), REFUSE_NOT, "on both sides");
+	/* The hello of a version that knows of none ends with the challenge. */
+	handshake_begin(&da, &a, 2, PURPOSE_STREAM, challenge_a);
+	is_u64(db.mine[db.mine_length - 2], 13 << 3, "the last field says so");
+	is_u64(handshake_take_hello(&da, &a, db.mine, db.mine_length - 2u), REFUSE_NO_STREAM,
+		   "an older node is spared");
+	handshake_begin(&da, &a, 2, PURPOSE_MESSAGES, challenge_a);
+	is_u64(handshake_take_hello(&da, &a, db.mine, db.mine_length - 2u), REFUSE_NOT, "but for messages");
+	handshake_begin(&da, &a, 2, (enum handshake_purpose) 2, challenge_a);
+	handshake_begin(&db, &b, 0, PURPOSE_MESSAGES, challenge_b);
+	is_u64(handshake_take_hello(&db, &b, da.mine, da.mine_length), REFUSE_NO_STREAM,
+		   "a later purpose is refused");
+}
+
 int main(void)
 {
 	who_is_let_in();
 	what_a_hello_says();
 	attacks();
 	rejects();
+	purposes();
 	return done();
 }

@@ -39,6 +39,12 @@ struct host
 	uint32_t last_length;
 	uint32_t last_sum;
 	uint64_t fenced_run;
+	unsigned streams_open[TRANSPORT_STREAMS];
+	unsigned streams_ended[TRANSPORT_STREAMS];
+	char stream_reason[TRANSPORT_ERROR_MAX];
+	uint64_t stream_room; /* bytes that it still takes */
+	uint64_t stream_bytes;
+	bool stream_in_order;
 	bool answer;        /* what on_message says */
 	bool forms;         /* on_formation makes it a member */
 	unsigned too_early; /* messages before their sender was announced */
@@ -118,6 +124,37 @@ static void on_disconnected(void *context, uint32_t node_id, bool reset)
 	((struct host *) context)->resets += reset;
 }
 
+static uint8_t stream_byte(uint64_t at)
+{
+	return (uint8_t) (at * 31 + (at >> 13));
+}
+
+static void on_stream_open(void *context, enum transport_stream which, uint32_t node_id)
+{
+	((struct host *) context)->streams_open[which]++;
+}
+
+static bool on_stream_bytes(void *context, enum transport_stream which, const uint8_t *bytes, uint32_t length)
+{
+	struct host *h = context;
+
+	if (length > h->stream_room)
+		return false;
+	h->stream_room -= length;
+	for (uint32_t i = 0; i < length; i++)
+		h->stream_in_order = h->stream_in_order && bytes[i] == stream_byte(h->stream_bytes + i);
+	h->stream_bytes += length;
+	return true;
+}
+
+static void on_stream_end(void *context, enum transport_stream which, const char *reason)
+{
+	struct host *h = context;
+
+	h->streams_ended[which]++;
+	snprintf(h->stream_reason, sizeof(h->stream_reason), "%s", reason);
+}
+
 static void on_log(void *context, enum transport_level level, const char *text)
 {
 	struct host *h = context;
@@ -185,9 +222,10 @@ static void start(int slot, const struct transport_options *options)
 	char error[TRANSPORT_ERROR_MAX] = "";
 
 	memset(h, 0, sizeof(*h));
-	h->in_order = h->answer = true;
+	h->in_order = h->answer = h->stream_in_order = true;
 	h->callbacks =
-		(struct transport_callbacks){h, on_message, on_formation, on_connected, on_disconnected, on_state};
+		(struct transport_callbacks){h,        on_message,     on_formation,    on_connected, on_disconnected,
+									 on_state, on_stream_open, on_stream_bytes, on_stream_end};
 	h->t = transport_create(options, error);
 	if (h->t == NULL)
 		printf("# %s\n", error);
@@ -891,6 +929,111 @@ static void addresses(void)
 	   "not loopback");
 }
 
+/* ---------------------------------------------------------------- streams */
+
+/* Gives node "from" as many bytes as its stream takes.  Returns where the next ones begin. */
+static uint64_t feed(int from, uint64_t at, uint64_t end)
+{
+	static uint8_t piece[TRANSPORT_STREAM_PIECE];
+
+	while (at < end && transport_stream_has_room(hosts[from].t, STREAM_ACCEPTED))
+	{
+		uint32_t n = end - at < sizeof(piece) ? (uint32_t) (end - at) : (uint32_t) sizeof(piece);
+
+		for (uint32_t i = 0; i < n; i++)
+			piece[i] = stream_byte(at + i);
+		if (!transport_stream_send(hosts[from].t, STREAM_ACCEPTED, piece, n))
+			break;
+		at += n;
+	}
+	transport_flush(hosts[from].t);
+	return at;
+}
+
+/* Node 3 takes eight megabytes of node 1, a little at a time; what is queued at node 1 stays bounded. */
+static void stream_bytes(void)
+{
+	const uint64_t end = 8u << 20;
+	uint64_t at = 0;
+	uint64_t stalled;
+
+	ok(transport_stream_dial(hosts[2].t, 1), "node 3 dials a stream to node 1");
+	ok(!transport_stream_dial(hosts[2].t, 2), "and no second one");
+	ok(UNTIL(hosts[2].streams_open[STREAM_DIALED] == 1 && hosts[0].streams_open[STREAM_ACCEPTED] == 1),
+	   "both sides have it");
+	for (int i = 0; i < 200; i++)
+	{
+		at = feed(0, at, end);
+		turn(1);
+	}
+	stalled = at;
+	is_u64(hosts[2].stream_bytes, 0, "a host without room is given nothing");
+	ok(stalled < end, "so that the sender is held back");
+	ok(send_accept(1, 3, 900, (const uint8_t *) "m", 1) && UNTIL(hosts[2].last_slot == 900),
+	   "messages pass meanwhile");
+	while (hosts[2].stream_bytes < end && hosts[2].stream_in_order)
+	{
+		uint64_t before = hosts[2].stream_bytes;
+
+		hosts[2].stream_room = 100000;
+		transport_stream_resume(hosts[2].t, STREAM_DIALED);
+		if (!UNTIL((at = feed(0, at, end), hosts[2].stream_bytes > before)))
+			break;
+	}
+	is_u64(hosts[2].stream_bytes, end, "all of it comes");
+	ok(hosts[2].stream_in_order, "as it was sent");
+	ok(transport_stream_is_sent(hosts[0].t, STREAM_ACCEPTED), "nothing is left");
+}
+
+/* A node sends one stream, and receives one, at a time. */
+static void stream_ends(void)
+{
+	unsigned connects = hosts[0].connects;
+
+	ok(transport_stream_dial(hosts[1].t, 1) && UNTIL(hosts[1].streams_ended[STREAM_DIALED] == 1),
+	   "a second receiver is turned away");
+	ok(strstr(hosts[1].stream_reason, "being sent to another node") != NULL, "and told why");
+	transport_stream_close(hosts[2].t, STREAM_DIALED);
+	ok(UNTIL(hosts[0].streams_ended[STREAM_ACCEPTED] == 1), "the sender hears of the end");
+	is_u64(hosts[2].streams_ended[STREAM_DIALED], 0, "who ended it does not");
+	ok(transport_stream_dial(hosts[1].t, 1) && UNTIL(hosts[1].streams_open[STREAM_DIALED] == 1),
+	   "then another may have one");
+	ok(transport_stream_dial(hosts[0].t, 2) && UNTIL(hosts[1].streams_open[STREAM_ACCEPTED] == 1),
+	   "also each of the other");
+	transport_stream_close(hosts[0].t, STREAM_ACCEPTED);
+	ok(UNTIL(hosts[1].streams_ended[STREAM_DIALED] == 2), "the receiver hears of the sender's end");
+	is_u64(hosts[0].connects, connects, "no connection of messages came");
+	is_u64(hosts[0].disconnects + hosts[1].disconnects + hosts[2].disconnects, 0, "or went");
+}
+
+static void streams(void)
+{
+	form(3, "pear");
+	ok(!transport_stream_dial(hosts[0].t, 7), "nobody is dialed who is no member");
+	stream_bytes();
+	stream_ends();
+	transport_stream_close(hosts[0].t, STREAM_DIALED);
+	ok(UNTIL(hosts[1].streams_ended[STREAM_ACCEPTED] == 1), "node 2 sends no more");
+	ok(transport_stream_dial(hosts[2].t, 2) && UNTIL(hosts[1].streams_open[STREAM_ACCEPTED] == 2), "dialed");
+	stop(2);
+	ok(UNTIL(hosts[1].streams_ended[STREAM_ACCEPTED] == 2), "a process that dies ends its stream");
+	hosts[1].callbacks.on_stream_open = NULL;
+	ok(transport_stream_dial(hosts[0].t, 2) && UNTIL(hosts[0].streams_ended[STREAM_DIALED] == 1),
+	   "a host that knows of none accepts none");
+	stop_all();
+	/* Not yet members. */
+	fresh_ports();
+	for (uint32_t i = 1; i <= 2; i++)
+	{
+		struct transport_options o = options_of(i, 2);
+
+		start((int) i - 1, &o);
+	}
+	ok(UNTIL(all_connected(2)), "connected");
+	ok(!transport_stream_dial(hosts[0].t, 2), "before formation there are no streams");
+	stop_all();
+}
+
 int main(void)
 {
 	addresses();
@@ -909,5 +1052,6 @@ int main(void)
 	names();
 	listening();
 	impossible_messages();
+	streams();
 	return done();
 }
