@@ -91,17 +91,6 @@ static void drop_unfounded(struct paxos *p)
 		step_down(p);
 }
 
-void paxos_trimmed(struct paxos *p, uint64_t first_slot)
-{
-	if (p->role == PAXOS_FENCED || first_slot <= p->first_slot)
-		return;
-	PAXOS_ASSERT(p, first_slot <= p->applied + 1); /* T2 */
-	PAXOS_ASSERT(p, first_slot <= p->chosen + 1);
-	PAXOS_ASSERT(p, first_slot <= p->durable.end + 1);
-	p->first_slot = first_slot;
-	drop_unfounded(p);
-}
-
 /* The log ends at "slot" at least: there is nothing before it any more that could be cut off or reported. */
 static void raise_end(struct paxos *p, uint64_t slot)
 {
@@ -125,6 +114,26 @@ static void outgrow_damage(struct paxos_damage *damage, uint64_t slot)
 		damage->lowest_written = max_u64(damage->lowest_written, slot + 1);
 }
 
+/* All before first_slot is chosen and in the table. */
+static void begin_log(struct paxos *p, uint64_t first_slot)
+{
+	raise_end(p, first_slot - 1);
+	outgrow_damage(&p->damage, first_slot - 1);
+	outgrow_damage(&p->durable.damage, first_slot - 1);
+	p->first_slot = max_u64(p->first_slot, first_slot);
+}
+
+void paxos_trimmed(struct paxos *p, uint64_t first_slot)
+{
+	if (p->role == PAXOS_FENCED || first_slot <= p->first_slot)
+		return;
+	PAXOS_ASSERT(p, first_slot <= p->applied + 1); /* T2 */
+	PAXOS_ASSERT(p, first_slot <= p->chosen + 1);
+	PAXOS_ASSERT(p, first_slot <= p->durable.end + 1 || p->durable.damage.damaged);
+	begin_log(p, first_slot);
+	drop_unfounded(p);
+}
+
 /*
  * What is behind the slot stays as it was accepted, and so do the accepted ballot and the promise (T5): all up to the
  * slot is chosen, so that a log which claims it claims what every later leader's log holds, too.
@@ -137,10 +146,7 @@ void paxos_restored(struct paxos *p, const struct paxos_restored *restored)
 		return;
 	PAXOS_ASSERT(p, p->n_writes == 0);
 	PAXOS_ASSERT(p, slot >= p->applied);
-	raise_end(p, slot);
-	outgrow_damage(&p->damage, slot);
-	outgrow_damage(&p->durable.damage, slot);
-	p->first_slot = max_u64(p->first_slot, slot + 1);
+	begin_log(p, slot + 1);
 	p->chosen = max_u64(p->chosen, slot);
 	paxos_applied(p, slot);
 	proposer_restored(p, restored);

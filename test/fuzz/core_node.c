@@ -52,6 +52,20 @@ static void log_append(struct node_log *log, const struct paxos_entry *entry, st
 	log->end++;
 }
 
+/* The log begins at first_slot, and what was before is in the table. */
+static void log_begin(struct node_log *log, uint64_t first_slot)
+{
+	uint64_t gone = first_slot - log->first_slot;
+	uint64_t n = log->end + 1 - log->first_slot;
+
+	gone = gone < n ? gone : n;
+	if (n > gone)
+		memmove(log->entries, log->entries + gone, (size_t) (n - gone) * sizeof(*log->entries));
+	log->first_slot = first_slot;
+	if (log->end + 1 < first_slot)
+		log->end = first_slot - 1;
+}
+
 static void log_copy(struct node_log *to, const struct node_log *from)
 {
 	struct log_entry *entries = to->entries;
@@ -95,6 +109,8 @@ static void log_apply(struct node_log *log, const struct core_node *n, const str
 			break;
 		case PAXOS_WRITE_INSTALL:
 			log->end = w->base;
+			if (w->base + 1 < log->first_slot) /* where damage hid what was before it */
+				log->first_slot = w->base + 1;
 			for (uint64_t slot = w->base + 1; slot <= w->end; slot++)
 			{
 				const struct paxos_entry *entry = find_staged(n, w, slot);
@@ -134,7 +150,8 @@ static void check_write(const struct core_node *n, const struct paxos_write *w)
 		case PAXOS_WRITE_INSTALL:
 			MUST(same(w->ballot, log->promise));
 			MUST(above(w->ballot, log->accepted) || log->damaged);
-			MUST(w->base <= log->end && w->base <= w->end && w->base + 1 >= log->first_slot);
+			MUST(w->base <= log->end && w->base <= w->end);
+			MUST(w->base + 1 >= log->first_slot || log->damaged);
 			MUST(w->base == w->end || (same(n->staged, w->ballot) && n->staged_base == w->base));
 			MUST(w->base == w->end || n->staged_end >= w->end);
 			MUST(w->end >= n->chosen); /* what is chosen is never cut off */
@@ -565,6 +582,65 @@ void node_apply(struct fuzz_world *w, struct core_node *n, uint64_t slots)
 {
 	n->applied = n->chosen - n->applied < slots ? n->chosen : n->applied + slots;
 	paxos_applied(n->core, n->applied);
+	pump(w, n);
+}
+
+/* ---------------------------------------------------------------- trimming, and another's table */
+
+void node_trim(struct fuzz_world *w, struct core_node *n, uint64_t slots)
+{
+	uint64_t first_slot = n->taken.first_slot + slots;
+
+	node_durable(w, n, UINT64_MAX);
+	if (first_slot > n->applied + 1)
+		first_slot = n->applied + 1;
+	if (first_slot <= n->taken.first_slot || n->durable.damaged)
+		return;
+	log_begin(&n->taken, first_slot);
+	log_begin(&n->durable, first_slot);
+	paxos_trimmed(n->core, first_slot);
+	pump(w, n);
+}
+
+/* What the state as of a slot says of a node's present session (X5). */
+static struct paxos_restored fold_session(const struct fuzz_world *w, const struct core_node *n,
+										  uint64_t slot)
+{
+	struct paxos_restored restored = {.slot = slot};
+
+	for (uint64_t at = 1; at <= slot && at <= w->n_chosen; at++)
+	{
+		const struct log_entry *kept = &w->chosen[at - 1];
+		struct paxos_entry entry = {kept->bytes, kept->length};
+		struct entry_header header;
+		struct open_session open;
+
+		if (kept->bytes == NULL || !entry_decode_header(&entry, &header) || header.node_id != n->id)
+			continue;
+		if (header.kind == ENTRY_OPEN_SESSION && open_session_decode(&entry, &open) == DECODE_OK &&
+			open.run == n->run && restored.session == 0)
+			restored.session = at;
+		if (entry_is_numbered(header.kind) && restored.session != 0 && header.session == restored.session &&
+			header.number == restored.last_number + 1)
+			restored.last_number++;
+	}
+	return restored;
+}
+
+void node_restore(struct fuzz_world *w, struct core_node *n, const struct core_node *source)
+{
+	struct paxos_restored restored = fold_session(w, n, source->applied);
+
+	if (source->applied < n->applied || source->applied == 0)
+		return;
+	node_durable(w, n, UINT64_MAX);
+	if (restored.slot + 1 > n->taken.first_slot)
+	{
+		log_begin(&n->taken, restored.slot + 1);
+		log_begin(&n->durable, restored.slot + 1);
+	}
+	n->applied = restored.slot;
+	paxos_restored(n->core, &restored);
 	pump(w, n);
 }
 

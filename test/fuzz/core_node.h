@@ -136,6 +136,10 @@ void node_durable(struct fuzz_world *w, struct core_node *n, uint64_t ids);
 void node_propose(struct fuzz_world *w, struct core_node *n, uint32_t body);
 void node_read(struct fuzz_world *w, struct core_node *n, bool leader_only);
 void node_apply(struct fuzz_world *w, struct core_node *n, uint64_t slots);
+/* Trims up to so many slots of what is applied. */
+void node_trim(struct fuzz_world *w, struct core_node *n, uint64_t slots);
+/* Takes the other's table, if it is not older than its own (T5). */
+void node_restore(struct fuzz_world *w, struct core_node *n, const struct core_node *source);
 /* Crashes and starts again: "kept" of the writes that were not durable survive. */
 void node_restart(struct fuzz_world *w, struct core_node *n, uint64_t kept, struct rot rot);
 

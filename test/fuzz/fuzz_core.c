@@ -299,6 +299,18 @@ static void step_node(struct input *in, uint32_t what)
 	}
 }
 
+/* The table of one node moves on to another, or a log gets shorter at its begin. */
+static void step_table(struct input *in)
+{
+	struct core_node *n = pick_node(in);
+	uint8_t how = take_u8(in);
+
+	if (how & 1)
+		node_trim(&world, n, how / 2u);
+	else
+		node_restore(&world, n, pick_node(in));
+}
+
 /* A disk that lost an end of its log and says so (D7): the oracle of agreement is off from here on. */
 static void restart_damaged(struct input *in)
 {
@@ -312,9 +324,11 @@ static void restart_damaged(struct input *in)
 
 static void step(struct input *in)
 {
-	uint32_t what = take_below(in, 32);
+	uint32_t what = take_below(in, 35);
 
-	if (what < 6)
+	if (what >= 32)
+		step_table(in);
+	else if (what < 6)
 		run_quietly(in);
 	else if (what < 11)
 		step_links(in, what < 8 ? 0 : what - 8);
