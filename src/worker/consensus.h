@@ -78,6 +78,7 @@ typedef struct ConsensusWorker
 	bool damage_reported;         /* and not yet that it is healed */
 	bool refresh_skipped;         /* since then something may have changed */
 	struct log_limit slow_rounds; /* E1: warnings of them */
+	struct log_limit slow_syncs;  /* and of these */
 	Admission admission;
 	char detail[512];
 

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
@@ -42,6 +43,7 @@ static bool read_entry(void *context, uint64_t slot, struct paxos_entry *entry)
 void host_assert_failed(const char *condition, const char *file, int line)
 {
 	char inputs[256] = "";
+	char why[300];
 
 	/* What the log's memory holds can't be trusted now; the process' end closes its files. */
 	consensus.log = NULL;
@@ -51,7 +53,8 @@ void host_assert_failed(const char *condition, const char *file, int line)
 		strlcat(inputs, consensus.last_inputs[(consensus.n_inputs - 1 - i) % lengthof(consensus.last_inputs)],
 				sizeof(inputs));
 	}
-	shmem_count_fatal_exit();
+	snprintf(why, sizeof(why), "condition \"%s\" does not hold (%s:%d)", condition, file, line);
+	shmem_count_fatal_exit(why);
 	ereport(LOG, (errcode(ERRCODE_INTERNAL_ERROR),
 				  errmsg("paxoskv consensus worker: condition \"%s\" does not hold (%s:%d)", condition, file,
 						 line),
@@ -130,15 +133,37 @@ static void log_has_space_again(void)
 	host_pump_writes();
 }
 
+/* E1, E7: while it lasts nothing is heard and nothing said; on a leader somebody else takes over. */
+static void warn_of_slow_sync(uint64 took_ms)
+{
+	uint64 round_ms = (uint64) paxoskv_election_timeout / 5;
+
+	if (took_ms <= round_ms || !log_limit_pass(&consensus.slow_syncs, consensus.now_ms, NULL))
+		return;
+	ereport(WARNING,
+			(errmsg("paxoskv: a write to the log's disk took %llu ms", (unsigned long long) took_ms),
+			 errdetail(
+				 "Above %llu ms (a fifth of paxoskv.election_timeout) this node can't keep in touch with the "
+				 "others.",
+				 (unsigned long long) round_ms),
+			 errhint("Look after the disk of paxoskv.log_directory.")));
+}
+
 void host_sync(void)
 {
 	struct plog_error error;
 	uint64_t durable = 0;
 	enum plog_code code;
+	instr_time begun;
+	instr_time took;
 
 	if (!plog_dirty(consensus.log) || (consensus.log_full && consensus.now_ms < consensus.retry_sync_ms))
 		return;
+	INSTR_TIME_SET_CURRENT(begun);
 	code = plog_sync(consensus.log, &durable, &error);
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, begun);
+	warn_of_slow_sync((uint64) INSTR_TIME_GET_MILLISEC(took));
 	if (code != PLOG_OK && code != PLOG_NO_SPACE)
 		consensus_log_failed(&error);
 	pg_atomic_fetch_add_u64(&paxos_shared->syncs, 1);

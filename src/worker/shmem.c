@@ -381,23 +381,25 @@ void shmem_wake_apply(void)
 
 /* ---------------------------------------------------------------- fatal exits */
 
-void shmem_count_fatal_exit(void)
+void shmem_count_fatal_exit(const char *why)
 {
 	PaxosShared *shared = paxos_shared;
 
 	LWLockAcquire(shared->status_lock, LW_EXCLUSIVE);
 	memmove(&shared->fatal_exits[1], &shared->fatal_exits[0], (FATAL_EXITS_KEPT - 1) * sizeof(TimestampTz));
 	shared->fatal_exits[0] = GetCurrentTimestamp();
+	strlcpy(shared->fatal_reason, why, sizeof(shared->fatal_reason));
 	LWLockRelease(shared->status_lock);
 }
 
-bool shmem_too_many_fatal_exits(void)
+bool shmem_too_many_fatal_exits(char *why, size_t size)
 {
 	PaxosShared *shared = paxos_shared;
 	TimestampTz oldest;
 
 	LWLockAcquire(shared->status_lock, LW_SHARED);
 	oldest = shared->fatal_exits[FATAL_EXITS_KEPT - 1];
+	strlcpy(why, shared->fatal_reason, size);
 	LWLockRelease(shared->status_lock);
 	return oldest != 0 && !TimestampDifferenceExceeds(oldest, GetCurrentTimestamp(), 10 * 60 * 1000);
 }

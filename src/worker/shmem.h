@@ -218,6 +218,7 @@ typedef struct PaxosShared
 
 	/* either worker; status_lock: when their last fatal exits were (DESIGN section 2) */
 	TimestampTz fatal_exits[FATAL_EXITS_KEPT];
+	char fatal_reason[512]; /* of the last one */
 
 	StateBoard state;
 
@@ -258,9 +259,9 @@ extern void shmem_wake_consensus(void);
 extern void shmem_wake_apply(void);
 extern void shmem_wake_proc(int procno);
 
-/* Remembers that a worker ends because of an assertion or a failed write. */
-extern void shmem_count_fatal_exit(void);
-/* Whether there were FATAL_EXITS_KEPT of them within ten minutes. */
-extern bool shmem_too_many_fatal_exits(void);
+/* Remembers that a worker ends because of an assertion or a failed write, and which. */
+extern void shmem_count_fatal_exit(const char *why);
+/* Whether there were FATAL_EXITS_KEPT of them within ten minutes; why: the last one. */
+extern bool shmem_too_many_fatal_exits(char *why, size_t size);
 
 #endif /* PAXOSKV_SHMEM_H */
