@@ -28,7 +28,8 @@ my $timeout = $PostgreSQL::Test::Utils::timeout_default || 60;
 my @clusters;
 
 # new(nodes => 3, conf => 'settings of all', node_conf => { 2 => 'settings of one' }, node_init => { 2 => [ options of
-# initdb in place of --no-locale ] }, secret => 1, start => 1)
+# initdb in place of --no-locale ] }, secret => 1, start => 1, faults => [ ids of nodes whose disk calls can be made to
+# fail: see fault() ])
 sub new
 {
 	my ($class, %options) = @_;
@@ -86,6 +87,7 @@ SETTINGS
 	$node->append_conf('postgresql.conf', $self->{conf});
 	$node->append_conf('postgresql.conf', $self->{node_conf}{$id}) if defined $self->{node_conf}{$id};
 	$self->{node}{$id} = $node;
+	$self->{faults_file}{$id} = $node->basedir . '/disk_faults' if grep { $_ == $id } @{ $self->{faults} // [] };
 	return $node;
 }
 
@@ -301,7 +303,28 @@ sub worker_pid
 sub start
 {
 	my ($self, $id) = @_;
+	local %ENV = (%ENV, $self->environment($id));
 	$self->node($id)->start;
+	return;
+}
+
+# Of a server whose disk calls can be made to fail.
+sub environment
+{
+	my ($self, $id) = @_;
+	my $file = $self->{faults_file}{$id} // return;
+	return (LD_PRELOAD => "$ENV{TESTDIR}/disk_faults.so", PAXOSKV_DISK_FAULTS => $file);
+}
+
+# From now on a node's calls fail as these lines say, which test/faults/disk_faults.c explains; no line: none of them.
+sub fault
+{
+	my ($self, $id, @lines) = @_;
+	my $file = $self->{faults_file}{$id} // die "node $id was started without faults";
+	open my $handle, '>', "$file.new" or die "$file.new: $!";
+	print $handle map { "$_\n" } @lines;
+	close $handle;
+	rename "$file.new", $file or die "$file: $!";
 	return;
 }
 
