@@ -151,7 +151,8 @@ struct plog
 	struct plog_options options;
 	char directory[PLOG_PATH_MAX];
 	int lock_handle;
-	bool dead; /* D4 */
+	bool dead;          /* D4 */
+	bool dead_segments; /* a damaged start left segments on the disk that are not of the chain */
 
 	struct plog_metadata metadata;
 	int metadata_handles[2];

@@ -200,6 +200,7 @@ static enum plog_code drop_dead_segments(struct plog *log, const struct log_name
 		if (log_segment_find(log, names->numbers[i]) == NULL)
 			code = log_segment_recycle(log, names->numbers[i], error);
 	}
+	log->dead_segments = log->state.damage.damaged;
 	return code;
 }
 
@@ -410,6 +411,18 @@ static bool begins_anew(const struct plog *log, uint64_t first_slot)
 		   (state->damage.damaged && state->damage.lowest_written < first_slot);
 }
 
+/* What a damaged start left on the disk, once it is healed. */
+static enum plog_code drop_healed_segments(struct plog *log, struct plog_error *error)
+{
+	struct log_names names;
+	enum plog_code code = log_list(log, &names, error);
+
+	if (code == PLOG_OK)
+		code = drop_dead_segments(log, &names, error);
+	plog_free(names.numbers);
+	return code;
+}
+
 enum plog_code plog_trim(struct plog *log, uint64_t first_slot, struct plog_error *error)
 {
 	struct plog_record record = {.type = PLOG_RECORD_BEGIN, .slot = first_slot};
@@ -419,6 +432,8 @@ enum plog_code plog_trim(struct plog *log, uint64_t first_slot, struct plog_erro
 		return PLOG_OK;
 	/* Also without a record of its own: an install that makes a segment useless must be durable first. */
 	code = write_own(log, begins_anew(log, first_slot) ? &record : NULL, error);
+	if (code == PLOG_OK && log->dead_segments && !log->state.damage.damaged)
+		code = drop_healed_segments(log, error);
 
 	/* What damage left is for people to look at. */
 	while (code == PLOG_OK && log->chain_length > 1 && !log->state.damage.damaged &&

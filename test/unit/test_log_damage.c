@@ -365,6 +365,46 @@ static void rot_what_is_staged(struct scene *scene)
 }
 
 /* Damage found in two lives: what is known of both is kept (D7). */
+static unsigned segments_of(const struct fake_disk *disk)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; fake_disk_name(disk, i) != NULL; i++)
+		count += strncmp(fake_disk_name(disk, i), "/log/segment.", 13) == 0;
+	return count;
+}
+
+/* While damaged they are for people to look at; after that they would only fill the disk. */
+static void dead_segments_go(void)
+{
+	struct scene scene = open_scene(32768);
+	struct model *model = scene.model;
+	unsigned before;
+
+	for (int i = 0; i < 40; i++)
+	{
+		if (model_append(model, one, 1, 3000) != PLOG_OK || model_sync(model) != PLOG_OK)
+			abort();
+	}
+	model_close(model);
+	fake_disk_remove(scene.disk, "/log/segment.0000000000000002");
+	if (reopen(&scene) != PLOG_OK || !model->state.paxos.damage.damaged)
+		abort();
+	before = segments_of(scene.disk);
+	ok(plog_trim(model->log, 1, &model->error) == PLOG_OK && segments_of(scene.disk) == before && before > 3,
+	   "segments that damage cut off stay while the log is damaged");
+	model->after[0].first_slot = model->state.paxos.first_slot;
+	model->after[0].end = model->state.paxos.end;
+	model->after[0].accepted = one;
+	model->last = model->durable = model->id = 0;
+	ok(model_install(model, two, model->state.paxos.end, model->state.paxos.end + 3, false) == PLOG_OK &&
+		   model_sync(model) == PLOG_OK && plog_trim(model->log, 1, &model->error) == PLOG_OK &&
+		   segments_of(scene.disk) < before,
+	   "once it is healed a trim drops them");
+	ok(reopen(&scene) == PLOG_OK && !model->state.paxos.damage.damaged, "and what is left is whole");
+	close_scene(&scene);
+}
+
 static void damage_upon_damage(void)
 {
 	struct scene scene = six_entries(true);
@@ -549,6 +589,7 @@ int main(int argc, char **argv)
 	unreadable_block();
 	unreadable_neighbour();
 	missing_segment();
+	dead_segments_go();
 	damage_upon_damage();
 	rot_under_a_reader();
 	stray_number();
