@@ -364,7 +364,6 @@ static void rot_what_is_staged(struct scene *scene)
 	fake_disk_flip(scene->disk, newest, last + 70, 1);
 }
 
-/* Damage found in two lives: what is known of both is kept (D7). */
 static unsigned segments_of(const struct fake_disk *disk)
 {
 	unsigned count = 0;
@@ -405,6 +404,7 @@ static void dead_segments_go(void)
 	close_scene(&scene);
 }
 
+/* Damage found in two lives: what is known of both is kept (D7). */
 static void damage_upon_damage(void)
 {
 	struct scene scene = six_entries(true);
