@@ -423,9 +423,30 @@ static enum plog_code drop_healed_segments(struct plog *log, struct plog_error *
 	return code;
 }
 
+/* Whether nothing of the log is in its oldest segment. */
+static bool oldest_is_dead(const struct plog *log)
+{
+	uint64_t oldest = log->chain[0]->header.identity.segment;
+
+	/* What damage left is for people to look at. */
+	return log->chain_length > 1 && !log->state.damage.damaged && !index_needs(&log->index, oldest) &&
+		   !index_needs(&log->staged_index, oldest);
+}
+
+bool plog_has_dead_segments(const struct plog *log)
+{
+	return oldest_is_dead(log) || (log->dead_segments && !log->state.damage.damaged);
+}
+
+uint64_t plog_restoring(const struct plog *log)
+{
+	return log->state.restoring;
+}
+
 enum plog_code plog_trim(struct plog *log, uint64_t first_slot, struct plog_error *error)
 {
 	struct plog_record record = {.type = PLOG_RECORD_BEGIN, .slot = first_slot};
+	uint64_t n_files = 0;
 	enum plog_code code;
 
 	if (first_slot <= log->state.restoring)
@@ -435,10 +456,8 @@ enum plog_code plog_trim(struct plog *log, uint64_t first_slot, struct plog_erro
 	if (code == PLOG_OK && log->dead_segments && !log->state.damage.damaged)
 		code = drop_healed_segments(log, error);
 
-	/* What damage left is for people to look at. */
-	while (code == PLOG_OK && log->chain_length > 1 && !log->state.damage.damaged &&
-		   !index_needs(&log->index, log->chain[0]->header.identity.segment) &&
-		   !index_needs(&log->staged_index, log->chain[0]->header.identity.segment))
+	while (code == PLOG_OK && oldest_is_dead(log) &&
+		   (log->options.trim_files_max == 0 || n_files++ < log->options.trim_files_max))
 	{
 		uint64_t number = log->chain[0]->header.identity.segment;
 
@@ -477,6 +496,11 @@ uint64_t plog_retained_from(const struct plog *log, uint64_t bytes)
 			from = extent->slot + extent->count;
 	}
 	return from;
+}
+
+uint64_t plog_first_slot(const struct plog *log)
+{
+	return log->state.at.first_slot;
 }
 
 uint64_t plog_bytes(const struct plog *log)

@@ -42,6 +42,7 @@ struct plog_options
 	uint64_t segment_bytes; /* of a new segment, 32 KiB at least; a larger record gets one of its own size */
 	uint64_t cache_bytes;   /* newest entries kept in memory for readers */
 	uint64_t min_free_segments; /* prepared files plog_prepare_segments() keeps ready */
+	uint64_t trim_files_max;    /* that one plog_trim() lets go; 0: any number */
 };
 
 /* The largest configuration blob kept in the metadata. */
@@ -137,7 +138,16 @@ enum plog_code plog_trim(struct plog *log, uint64_t first_slot, struct plog_erro
  */
 enum plog_code plog_begin_restore(struct plog *log, uint64_t slot, struct plog_error *error);
 
+/* Whether plog_trim(), called again, would let more files go; by the index, so not for every turn of a loop. */
+bool plog_has_dead_segments(const struct plog *log);
+
+/* T5: the slot of plog_begin_restore() that is neither finished nor given up; 0: none. */
+uint64_t plog_restoring(const struct plog *log);
+
 uint64_t plog_bytes(const struct plog *log);
+
+/* Of all that plog_write() and plog_trim() took: what is before it can't be read. */
+uint64_t plog_first_slot(const struct plog *log);
 
 /* What plog_trim() may begin the log with so that at least the newest "bytes" of segment files stay. */
 uint64_t plog_retained_from(const struct plog *log, uint64_t bytes);

@@ -488,6 +488,37 @@ static void retained(void)
 	close_scene(&scene);
 }
 
+/* A long log is trimmed at once; its files go a few at a time, as the host has it. */
+static void trim_by_and_by(void)
+{
+	struct scene scene = open_scene();
+	struct plog *log;
+	uint64_t before;
+	int calls = 1;
+
+	scene.model->options.trim_files_max = 2;
+	if (reopen(&scene) != PLOG_OK)
+		abort();
+	for (int i = 0; i < 120; i++)
+		if (model_append(scene.model, one, 1, 2000) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
+			abort();
+	log = scene.model->log;
+	before = plog_bytes(log);
+	ok(plog_first_slot(log) == 1 && !plog_has_dead_segments(log), "nothing is trimmed");
+	ok(plog_trim(log, 121, &scene.model->error) == PLOG_OK && plog_first_slot(log) == 121, "all is");
+	is_u64(plog_bytes(log), before - 2 * 32768, "two files are gone");
+	ok(plog_has_dead_segments(log), "and others are to go");
+	for (; plog_has_dead_segments(log) && calls < 100; calls++)
+		if (plog_trim(log, 121, &scene.model->error) != PLOG_OK)
+			abort();
+	is_u64((uint64_t) calls, (before / 32768 - 1 + 1) / 2, "by calls of two files each");
+	is_u64(plog_bytes(log), 32768, "what is written to stays");
+	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.first_slot == 121 &&
+		   scene.model->state.paxos.end == 120,
+	   "an empty log comes back as one");
+	close_scene(&scene);
+}
+
 /* A trim that waits for room is a record of the log's own, which no write id names. */
 static void trim_without_room(void)
 {
@@ -649,6 +680,7 @@ int main(void)
 	trimmed_beyond_the_end();
 	restoring();
 	retained();
+	trim_by_and_by();
 	trim_without_room();
 	metadata_of_before_the_log();
 	nothing_to_prepare_in();
