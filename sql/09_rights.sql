@@ -41,6 +41,7 @@ SELECT paxos_batch('{a}', '{1}');
 SELECT paxos_sync();
 SELECT * FROM paxos_status();
 SELECT * FROM paxos_log();
+SELECT paxos_trim();
 SELECT * FROM paxoskv.data;
 SELECT * FROM paxoskv.kv;
 SELECT * FROM paxoskv.nodes;

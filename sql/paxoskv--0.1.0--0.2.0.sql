@@ -195,6 +195,11 @@ COMMENT ON FUNCTION @extschema@.paxos_prefix(text, bigint, text, text) IS
 	'the rows whose keys begin with prefix in bytewise key order, as they are when it begins, whatever the transaction''s snapshot';
 COMMENT ON FUNCTION @extschema@.paxos_wait(bigint) IS
 	'waits until plain queries here see the write of that revision, made on any node, and returns the slot reached';
+CREATE FUNCTION @extschema@.paxos_trim()
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'paxos_trim'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 CREATE FUNCTION @extschema@.paxos_verify(
 	slot bigint DEFAULT NULL,
 	OUT node_id integer,
@@ -208,6 +213,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 3;
 
 COMMENT ON FUNCTION @extschema@.paxos_status() IS
 	'one row: what this node is, who leads, how far it is, and in detail what is wrong, if anything is; works in every state of the node';
+COMMENT ON FUNCTION @extschema@.paxos_trim() IS
+	'has this node''s log begin behind what its table and those of the connected nodes hold, and returns the first slot that it has then';
 COMMENT ON FUNCTION @extschema@.paxos_verify(bigint) IS
 	'recomputes the state hash from the rows on all nodes and says whose is not the cluster''s: such a node stops applying';
 
@@ -251,7 +258,8 @@ REVOKE ALL ON FUNCTION
 	@extschema@.paxos_range(text, text, bigint, text, text),
 	@extschema@.paxos_prefix(text, bigint, text, text),
 	@extschema@.paxos_wait(bigint),
-	@extschema@.paxos_verify(bigint)
+	@extschema@.paxos_verify(bigint),
+	@extschema@.paxos_trim()
 FROM PUBLIC;
 
 -- Wakes the apply worker at COMMIT, which could not go on with the older tables.

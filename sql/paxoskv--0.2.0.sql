@@ -368,6 +368,11 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'paxos_log'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
 
+CREATE FUNCTION @extschema@.paxos_trim()
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'paxos_trim'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 CREATE FUNCTION paxoskv.read_nodes(
 	OUT node_id integer,
 	OUT address text,
@@ -399,6 +404,8 @@ COMMENT ON FUNCTION @extschema@.paxos_status() IS
 	'one row: what this node is, who leads, how far it is, and in detail what is wrong, if anything is; works in every state of the node';
 COMMENT ON FUNCTION @extschema@.paxos_log(bigint, bigint) IS
 	'the chosen entries of this node''s log, one row for each operation';
+COMMENT ON FUNCTION @extschema@.paxos_trim() IS
+	'has this node''s log begin behind what its table and those of the connected nodes hold, and returns the first slot that it has then';
 COMMENT ON FUNCTION @extschema@.paxos_verify(bigint) IS
 	'recomputes the state hash from the rows on all nodes and says whose is not the cluster''s: such a node stops applying';
 COMMENT ON FUNCTION paxoskv.read_nodes() IS 'the rows of view paxoskv.nodes';
@@ -469,7 +476,8 @@ REVOKE ALL ON FUNCTION
 	@extschema@.paxos_wait(bigint),
 	@extschema@.paxos_status(),
 	@extschema@.paxos_log(bigint, bigint),
-	@extschema@.paxos_verify(bigint)
+	@extschema@.paxos_verify(bigint),
+	@extschema@.paxos_trim()
 FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA paxoskv TO pg_monitor;

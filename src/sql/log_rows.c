@@ -59,6 +59,15 @@ static void begin_cursor(FunctionCallInfo fcinfo, FuncCallContext *call)
 	MemoryContextSwitchTo(caller);
 }
 
+/* Who asks for slots that are trimmed is told so; who asks for what there is gets just that. */
+static void tell_trimmed(uint64 first_slot)
+{
+	ereport(
+		NOTICE,
+		(errmsg("this node's log begins at slot %llu", (unsigned long long) first_slot),
+		 errdetail("What was before it is applied and trimmed: table paxoskv.kv holds what came of it.")));
+}
+
 /* Slots before the log's first one are trimmed: a cursor begins behind them. */
 static void skip_trimmed(LogCursor *cursor)
 {
@@ -66,7 +75,10 @@ static void skip_trimmed(LogCursor *cursor)
 
 	client_status(status);
 	if (cursor->next_slot != 0 && cursor->next_slot < status->first_slot)
+	{
 		cursor->next_slot = status->first_slot;
+		tell_trimmed(cursor->next_slot);
+	}
 	pfree(status);
 }
 
@@ -182,6 +194,8 @@ static bool next_row(LogCursor *cursor, RowBuilder *row)
 	MemoryContextSwitchTo(caller);
 	if (!found)
 		return false;
+	if (cursor->next_slot != 0 && cursor->entry.slot > cursor->next_slot) /* trimmed meanwhile */
+		tell_trimmed(cursor->entry.slot);
 	cursor->next_slot = cursor->entry.slot + 1;
 	cursor->operation = 0;
 	if (command_open(&cursor->reader, &cursor->entry.entry) == DECODE_OK &&

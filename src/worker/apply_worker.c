@@ -35,6 +35,7 @@
 #include "pg_compat.h"
 #include "transport/log_limit.h"
 #include "worker/apply.h"
+#include "worker/apply_flush.h"
 #include "worker/feed.h"
 #include "worker/recount.h"
 #include "worker/settings.h"
@@ -51,6 +52,8 @@
 #define DOUBTFUL_TRIES 8
 /* How often to try to store that its rows are not the cluster's. */
 #define STORE_AGAIN_MS 30000
+/* How often to look whether the server has flushed what was committed. */
+#define FLUSH_POLL_MS 200
 
 typedef struct ApplyWorker
 {
@@ -116,11 +119,15 @@ static void check_interrupts(void)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* Waits for the latch, interruptibly; -1: for as long as it takes. */
+/* Waits for the latch, interruptibly; -1: for as long as it takes, or until there is a flush to be told of. */
 static void wait_latch(long timeout_ms)
 {
-	int events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout_ms >= 0 ? WL_TIMEOUT : 0);
+	int events;
 
+	flush_publish();
+	if (flush_is_awaited())
+		timeout_ms = timeout_ms < 0 ? FLUSH_POLL_MS : Min(timeout_ms, FLUSH_POLL_MS);
+	events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout_ms >= 0 ? WL_TIMEOUT : 0);
 	(void) WaitLatch(MyLatch, events, timeout_ms, compat_wait_event("PaxoskvApply"));
 	ResetLatch(MyLatch);
 	check_interrupts();
@@ -426,6 +433,7 @@ static void read_state(void)
 	publish_points(); /* first: who has stopped is judged by how far it got (state_is_lost()) */
 	publish_stored_divergence();
 	pg_atomic_write_u64(&paxos_shared->applied_slot, state.applied);
+	flush_begin(state.applied);
 }
 
 static void no_longer_waits(void)
@@ -760,12 +768,14 @@ static BatchOutcome try_entries(ApplyEntry *entries, int n, char *message, size_
 		return outcome;
 	first = !apply.state.stored;
 	apply.state = state;
+	flush_note(state.applied);
 	if (apply.waits)
 	{
 		report(DATABASE_READY, false, "");
 		no_longer_waits();
 	}
 	publish_results(apply.results, n_results);
+	flush_publish();
 	if (first) /* D3: from now on the database follows one log */
 		report(DATABASE_READY, false, "");
 	pgstat_report_stat(false);
@@ -897,6 +907,7 @@ static void start(void)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 	is_apply_worker = true;
+	flush_forget();
 	before_shmem_exit(detach, (Datum) 0);
 	connect_to_database();
 	pg_atomic_write_u32(&paxos_shared->apply_procno, (uint32) compat_my_procno());

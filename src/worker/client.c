@@ -77,6 +77,8 @@ static void check_write_allowed(void)
 
 static Refused refused_as(RequestKind kind, bool has_request_id)
 {
+	if (kind == REQUEST_TRIM)
+		return REFUSED_TRIM;
 	if (kind != REQUEST_COMMAND)
 		return REFUSED_READ;
 	return has_request_id ? REFUSED_ATTEMPT : REFUSED_COMMAND;
@@ -652,10 +654,62 @@ bool client_read_log(uint64 slot, ClientLogEntry *entry)
 	{
 		uint64 same = entry->slot;
 
-		if (!read_log_piece(same, entry->entry.length, entry, &total) || entry->slot != same)
+		if (!read_log_piece(same, entry->entry.length, entry, &total))
 			return false;
+		if (entry->slot != same) /* it was trimmed in the middle */
+			return client_read_log(entry->slot, entry);
 	}
 	return true;
+}
+
+/* ---------------------------------------------------------------- trimming */
+
+static void check_trimming(void)
+{
+	Admission admission = (Admission) pg_atomic_read_u32(&paxos_shared->admission);
+	ClientStatus status;
+
+	/* What refuses a write and leaves the log to work is no reason. */
+	if (admission == ADMIT_UNFORMED || admission == ADMIT_OUTSIDER || admission == ADMIT_FENCED ||
+		admission == ADMIT_DORMANT)
+		refuse(REFUSED_TRIM, admission);
+	check_not_diverged(REQUEST_TRIM, false);
+	if (!enableFsync || pg_atomic_read_u32(&paxos_shared->fsync_was_off) != 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the log cannot be trimmed, because fsync is or was off"),
+						errdetail("The database may lose in a crash what it has applied, and the log alone "
+								  "would have it."),
+						errhint("Turn fsync on and restart the server.")));
+	client_status(&status);
+	if (strcmp(status.role, "damaged") == 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the log cannot be trimmed, because it is damaged"),
+						errdetail("What is left of it stays as it is until the other nodes have healed it."),
+						errhint("paxos_status() shows role \"damaged\" until then; try again later.")));
+}
+
+uint64 client_trim(void)
+{
+	uint64 deadline = deadline_from_now();
+	Request *request;
+	uint64 first_slot = 0;
+
+	require_preloaded();
+	client_require_database();
+	PreventCommandDuringRecovery("paxos_trim()");
+	check_trimming();
+	request = allocate(REQUEST_TRIM, false, 0, deadline);
+	PG_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
+	{
+		request->kind = REQUEST_TRIM;
+		shmem_request_submit(request);
+		wait_until_done(request, deadline);
+		check_outcome(request);
+		first_slot = request->slot;
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(release, PointerGetDatum(request));
+	release(0, PointerGetDatum(request));
+	return first_slot;
 }
 
 /* ---------------------------------------------------------------- status */

@@ -110,10 +110,16 @@ typedef struct ClientLogEntry
 } ClientLogEntry;
 
 /*
- * Reads the chosen entry in slot from this node's log; 0 means its first one (entry->slot says which).
+ * Reads the chosen entry in slot from this node's log, or its first one if that comes later (entry->slot says which).
  * False: behind what is known to be chosen here.
  */
 extern bool client_read_log(uint64 slot, ClientLogEntry *entry);
+
+/*
+ * Has this node's log begin behind what its table holds durably and what connected nodes have applied.  Returns the first
+ * slot that it has then.
+ */
+extern uint64 client_trim(void);
 
 /* One member, as this node sees it. */
 typedef struct ClientNode

@@ -19,6 +19,8 @@ static const char *no_effect(Refused refused)
 			return "This attempt was not applied and will not be; an earlier one with its request id may "
 				   "have "
 				   "been.";
+		case REFUSED_TRIM:
+			return "The log was not trimmed.";
 		case REFUSED_READ:
 			break;
 	}
@@ -109,6 +111,11 @@ void refuse_late(Refused refused)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES), errmsg("paxoskv is still starting on this node"),
 				 errdetail("%s", no_effect(refused)), errhint("Try again.")));
+	if (refused == REFUSED_TRIM)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("the log was not trimmed within paxoskv.commit_timeout"),
+				 errdetail("It may be, in a moment: nothing that is needed goes."), errhint("Try again.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 			 refused != REFUSED_READ ? errmsg("no leader took the command within paxoskv.commit_timeout")

@@ -16,6 +16,7 @@
 typedef enum Refused
 {
 	REFUSED_READ,    /* or a look at the log */
+	REFUSED_TRIM,    /* of the log */
 	REFUSED_COMMAND, /* or a fence */
 	REFUSED_ATTEMPT  /* a command with a request id: an earlier attempt may have been applied */
 } Refused;

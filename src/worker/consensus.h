@@ -6,6 +6,7 @@
  *	 consensus_formation.c from an empty log to a core (PROTOCOL F), and its checks
  *	 consensus_requests.c  what backends asked for
  *	 consensus_state.c	   state hashes, told and compared (T3)
+ *	 consensus_trim.c	   old segments of the log (T2)
  *	 consensus_status.c	   what everybody else may see
  *	 consensus_report.c	   what the server's log is told of the cluster
  */
@@ -55,6 +56,7 @@ typedef struct ConsensusWorker
 	RequestQueue commands;
 	RequestQueue reads;       /* not yet asked of the core */
 	RequestQueue logs;        /* log requests, answered a few at a time */
+	RequestQueue trims;       /* answered by trim_step() */
 	uint64 *read_tokens;      /* by request index: the token that answers it */
 	bool *queued;             /* by request index: it is in one of the queues */
 	RequestQueue asked_reads; /* in order of their tokens */
@@ -144,6 +146,10 @@ extern void requests_refuse_waiting(void);
 /* Answers all numbered ones with "unknown" (X6). */
 extern void requests_give_up_numbered(void);
 extern bool requests_commands_wait(void);
+/* Of paxos_trim(). */
+extern uint32 requests_trims_waiting(void);
+/* The first n of them: the log begins at first_slot now. */
+extern void requests_answer_trims(uint32 n, uint64 first_slot);
 /* When there is more to do for reads or log requests, whatever comes; UINT64_MAX: never. */
 extern uint64 requests_next_deadline(void);
 
@@ -156,6 +162,14 @@ extern uint64 state_next_deadline(void);
 extern void state_heard(const struct state_message *message);
 /* Whether that node said that its state is not the cluster's. */
 extern bool state_diverged(uint32 node_id);
+
+/* ---- consensus_trim.c */
+
+/* Trims what is due, and as paxos_trim() asks. */
+extern void trim_step(void);
+extern uint64 trim_next_deadline(void);
+/* Whether the log is too long and nothing may go, because fsync is off. */
+extern bool trim_is_prevented(void);
 
 /* ---- consensus_status.c */
 

@@ -32,8 +32,17 @@ void host_note_input(const char *name)
 
 static bool read_entry(void *context, uint64_t slot, struct paxos_entry *entry)
 {
+	static struct log_limit limit;
 	struct plog_error error;
 
+	/* It was told where the log begins, so that would be a mistake; what it was making can wait. */
+	if (slot < plog_first_slot(consensus.log))
+	{
+		if (log_limit_pass(&limit, consensus.now_ms, NULL))
+			elog(WARNING, "paxoskv: slot %llu was asked for, the log begins at slot %llu",
+				 (unsigned long long) slot, (unsigned long long) plog_first_slot(consensus.log));
+		return false;
+	}
 	if (plog_read(consensus.log, slot, entry, &error) == PLOG_OK)
 		return true;
 	consensus_log_failed(&error);
@@ -348,7 +357,8 @@ void host_pump_feed(void)
 
 	if (feed_writer_accept(feed))
 		formation_check_database();
-	if (!feed->active)
+	/* A table that is older than the log waits for another node's (T5). */
+	if (!feed->active || feed->next_slot < plog_first_slot(consensus.log))
 		return;
 	if (consensus.status.damage.damaged) /* its log may end before what it has applied */
 		last = Min(last, consensus.status.durable_end);

@@ -72,7 +72,7 @@ static bool is_refused(RequestKind kind, Admission admission)
 {
 	if (admission == ADMIT || admission == ADMIT_STARTING)
 		return false;
-	if (kind == REQUEST_LOG)
+	if (kind == REQUEST_LOG || kind == REQUEST_TRIM)
 		return consensus.core == NULL;
 	return kind == REQUEST_COMMAND || (admission != ADMIT_APPLY_BEHIND && admission != ADMIT_DISK_FULL);
 }
@@ -92,7 +92,7 @@ static uint64 answer_log(Request *request)
 		return 0;
 	}
 	paxos_status(consensus.core, &status);
-	slot = Max(request->log_slot, status.first_slot);
+	slot = Max(request->log_slot, Max(status.first_slot, plog_first_slot(consensus.log)));
 	/* What a damaged node has applied may be more than its log still holds. */
 	if (slot > Min(status.chosen, status.durable_end))
 	{
@@ -128,6 +128,8 @@ static RequestQueue *queue_of(RequestKind kind)
 {
 	if (kind == REQUEST_LOG)
 		return &consensus.logs;
+	if (kind == REQUEST_TRIM)
+		return &consensus.trims;
 	return kind == REQUEST_COMMAND ? &consensus.commands : &consensus.reads;
 }
 
@@ -198,6 +200,7 @@ void requests_start(void)
 	queue_init(&consensus.commands);
 	queue_init(&consensus.reads);
 	queue_init(&consensus.logs);
+	queue_init(&consensus.trims);
 	queue_init(&consensus.asked_reads);
 	consensus.read_tokens = MemoryContextAllocZero(TopMemoryContext, shared->n_requests * sizeof(uint64));
 	consensus.queued = MemoryContextAllocZero(TopMemoryContext, shared->n_requests * sizeof(bool));
@@ -433,6 +436,23 @@ void requests_refuse_waiting(void)
 	refuse_queue(&consensus.reads);
 	refuse_queue(&consensus.asked_reads);
 	refuse_queue(&consensus.logs);
+	refuse_queue(&consensus.trims);
+}
+
+uint32 requests_trims_waiting(void)
+{
+	return queue_length(&consensus.trims);
+}
+
+void requests_answer_trims(uint32 n, uint64 first_slot)
+{
+	while (n-- > 0 && !queue_empty(&consensus.trims))
+	{
+		Request *request = shmem_request(queue_pop(&consensus.trims));
+
+		request->slot = first_slot;
+		answer(request, OUTCOME_OK, ADMIT);
+	}
 }
 
 bool requests_commands_wait(void)

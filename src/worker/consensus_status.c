@@ -213,6 +213,9 @@ static void fill_detail(ClientStatus *status)
 	formation_describe(status->detail, sizeof(status->detail));
 	if (status->detail[0] == '\0' && consensus.log_full)
 		strlcpy(status->detail, "The log's disk is full.", sizeof(status->detail));
+	if (status->detail[0] == '\0' && trim_is_prevented())
+		strlcpy(status->detail, "The log is not trimmed, because fsync is or was off.",
+				sizeof(status->detail));
 	if (status->detail[0] == '\0' && consensus.transport != NULL)
 	{
 		struct transport_status transport;

@@ -28,6 +28,8 @@
 
 #define CACHE_BYTES (UINT64CONST(16) << 20)
 #define MIN_FREE_SEGMENTS 2
+/* So many files go in one turn of the loop, when the log is trimmed. */
+#define TRIM_FILES 2
 
 ConsensusWorker consensus;
 
@@ -256,6 +258,7 @@ static void open_log(void)
 	consensus.log_options.segment_bytes = (uint64) paxoskv_segment_size;
 	consensus.log_options.cache_bytes = CACHE_BYTES;
 	consensus.log_options.min_free_segments = MIN_FREE_SEGMENTS;
+	consensus.log_options.trim_files_max = TRIM_FILES;
 	consensus_random(&store_id, sizeof(store_id));
 	while ((code = plog_open(&consensus.log, consensus.log_directory, file_ops_posix(),
 							 &consensus.log_options, &store_id, &consensus.state, &error)) == PLOG_NO_SPACE)
@@ -442,6 +445,7 @@ static void give_outputs(void)
 		transport_flush(consensus.transport);
 	state_step();
 	status_refresh(false);
+	trim_step();
 	status_publish(false);
 }
 
@@ -470,6 +474,7 @@ static uint64 next_deadline(void)
 	if (consensus.no_quorum_since_ms != 0)
 		deadline = Min(deadline, consensus.now_ms + 100);
 	deadline = Min(deadline, state_next_deadline());
+	deadline = Min(deadline, trim_next_deadline());
 	if (consensus.status_due && !consensus.refresh_skipped)
 		deadline = Min(deadline, consensus.status_published_ms + 100);
 	return deadline;

@@ -35,6 +35,7 @@ int paxoskv_segment_size = 16 * 1024 * 1024;
 int paxoskv_priority = 0;
 int paxoskv_commit_timeout = 5000;
 int paxoskv_verify_interval = 24 * 60 * 60;
+int paxoskv_log_retention = 1024;
 int paxoskv_read_consistency = READ_LINEARIZABLE;
 int paxoskv_in_transaction = IN_TRANSACTION_ALLOW;
 double paxoskv_fail_rate = 0;
@@ -324,6 +325,8 @@ static void define_size_and_time_settings(void)
 			   1024, 16, 65536, PGC_POSTMASTER, 0);
 	define_int("paxoskv.segment_size", "Size of a segment file of the log.", &paxoskv_segment_size,
 			   16 * 1024 * 1024, 1024 * 1024, 1024 * 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_BYTE);
+	define_int("paxoskv.log_retention", "How much of the log is kept for nodes that were away.",
+			   &paxoskv_log_retention, 1024, 16, INT_MAX, PGC_SIGHUP, GUC_UNIT_MB);
 	define_int("paxoskv.verify_interval", "Time between two recounts of this node's rows; 0: none.",
 			   &paxoskv_verify_interval, 24 * 60 * 60, 0, 365 * 24 * 60 * 60, PGC_SIGHUP, GUC_UNIT_S);
 	define_int("paxoskv.commit_timeout", "How long a command or read waits for its outcome.",

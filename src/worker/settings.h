@@ -37,7 +37,9 @@ extern int paxoskv_commit_timeout;   /* ms */
 extern int paxoskv_read_consistency; /* a ReadLevel */
 extern int paxoskv_in_transaction;   /* an InTransaction */
 
-extern int paxoskv_verify_interval; /* s; with a reload */
+/* With a reload. */
+extern int paxoskv_verify_interval; /* s */
+extern int paxoskv_log_retention;   /* MB */
 
 /* For tests and demonstrations; with a reload. */
 extern double paxoskv_fail_rate;

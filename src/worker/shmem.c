@@ -123,7 +123,10 @@ static void init_shared(PaxosShared *shared)
 	pg_atomic_init_u64(&shared->log_bytes, 0);
 	pg_atomic_init_u64(&shared->commands, 0);
 	pg_atomic_init_u64(&shared->syncs, 0);
+	pg_atomic_init_u32(&shared->flush_asked, 0);
 	pg_atomic_init_u64(&shared->applied_slot, 0);
+	pg_atomic_init_u64(&shared->flushed_slot, 0);
+	pg_atomic_init_u32(&shared->fsync_was_off, 0);
 	pg_atomic_init_u64(&shared->state.changes, 0);
 	pg_atomic_init_u32(&shared->state.diverged, 0);
 	ConditionVariableInit(&shared->state.heard_cv);

@@ -10,7 +10,7 @@
  *
  *	 SUBMITTED -> WITHDRAWN   by the client: certainly not applied
  *	 SUBMITTED -> NUMBERED    by the consensus worker, before the first byte leaves (X2)
- *	 SUBMITTED -> DONE        by the consensus worker: refused; or a read or log request answered
+ *	 SUBMITTED -> DONE        by the consensus worker: refused; or a read, log or trim request answered
  *	 NUMBERED  -> DONE        by the apply worker (its verdict) or the consensus worker (unknown)
  */
 #ifndef PAXOSKV_SHMEM_H
@@ -38,7 +38,8 @@ typedef enum RequestKind
 {
 	REQUEST_COMMAND = 1,
 	REQUEST_READ,
-	REQUEST_LOG
+	REQUEST_LOG,
+	REQUEST_TRIM
 } RequestKind;
 
 typedef enum RequestState
@@ -197,10 +198,14 @@ typedef struct PaxosShared
 	pg_atomic_uint64 log_bytes;
 	pg_atomic_uint64 commands;
 	pg_atomic_uint64 syncs;
+	pg_atomic_uint32 flush_asked; /* set by it, cleared by the apply worker: to flush what it has committed */
 
 	/* the apply worker; read without lock */
 	pg_atomic_uint64 applied_slot;
-	ConditionVariable applied_cv; /* broadcast when it rises */
+	pg_atomic_uint64
+		flushed_slot; /* T2: applied in transactions whose WAL is flushed; 0 where that is not known */
+	pg_atomic_uint32 fsync_was_off; /* seen since the server started: nothing counts as flushed */
+	ConditionVariable applied_cv;   /* broadcast when it rises */
 
 	/* the consensus worker; status_lock */
 	ClientStatus status;

@@ -60,6 +60,7 @@ for my $read ("paxos_get('streamed')", "paxos_get('streamed', consistency => 'le
 	is($try->{state}, '55000', "... $read is 55000");
 	like($try->{err}, qr/HINT:  Read with consistency 'local', or on a node of the cluster/, '... with a way to read');
 }
+is(on_standby('SELECT paxos_trim()')->{state}, '25006', '... trims no log');
 is(on_standby('SELECT role FROM paxos_status()')->{out}, 'dormant', '... says that it is dormant');
 like(on_standby('SELECT detail FROM paxos_status()')->{out}, qr/standby; its workers start when it is promoted/, '... and why');
 is(on_standby("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'paxoskv%'")->{out}, 0, '... without workers');

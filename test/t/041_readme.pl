@@ -209,4 +209,37 @@ for my $i (0 .. $#lines)
 cmp_ok($commands, '>', 8, 'the five minutes have their commands');
 is($cluster->get(1, 'apple'), 'red', '... with the result that the README leads one to expect');
 
+# ---------------------------------------------------------------- the log stays small
+
+# Each command prints what stands below it; only the slots are others.
+my ($demonstration) = blocks(section('README.md', 'The log stays small'));
+my @demonstrated = grep { defined $_->[0] } map { [ /^tools\/cluster psql (\d) -At -c "(.*?)"\n(.*)/s ] } split /^\$ /m, $demonstration;
+
+# [ command, what it printed, what it should print ], ...
+sub demonstrate
+{
+	my ($shift, @results);
+	my $shifted = sub { return $_[0] =~ s{\b(10[12]\d)\b}{$1 + ($shift // 0)}gre };
+	$cluster->query(1, "SELECT count(paxos_delete(key)) FROM paxos_prefix('fruit ')");
+	for my $part (@demonstrated)
+	{
+		my ($id, $sql, $expected) = @$part;
+		my $try = $cluster->try($id, $shifted->($sql));
+		$shift //= ($try->{out} =~ /^(\d+)/)[0] - ($expected =~ /^(\d+)/)[0];
+		my $notices = join '', map { /(NOTICE|DETAIL):  (?:00000: )?(.*)/ ? "$1:  $2\n" : '' } split /\n/, $try->{err};
+		push @results, [ $sql, map { s{\n+\z}{}r } $notices . $try->{out}, $shifted->($expected) ];
+	}
+	return @results;
+}
+
+# A new leader in the middle has entries of its own.
+my @results;
+for my $attempt (1 .. 3)
+{
+	@results = demonstrate();
+	last if !grep { $_->[1] ne $_->[2] } @results;
+}
+is($_->[1], $_->[2], $_->[0]) for @results;
+is(scalar @results, 8, 'the demonstration of trimming has its commands');
+
 done_testing();
