@@ -481,7 +481,7 @@ uint64_t plog_retained_from(const struct plog *log, uint64_t bytes)
 {
 	uint64_t from = log->placed.at.first_slot;
 	uint64_t kept = 0;
-	uint64_t oldest = 0;
+	uint64_t oldest = UINT64_MAX;
 
 	for (size_t i = log->chain_length; i > 0 && kept < bytes; i--)
 	{

@@ -14,8 +14,9 @@ uint64_t sync_base(const struct promise_info *promise, struct log_position adopt
 {
 	uint64_t base;
 
-	if (ballot_equal(promise->accepted, adopted.ballot))
-		base = min_u64(promise->end, adopted.slot);
+	if (ballot_equal(promise->accepted,
+					 adopted.ballot)) /* its table may have come from behind that end (T5) */
+		base = max_u64(promise->chosen, min_u64(promise->end, adopted.slot));
 	else
 		base = promise->chosen;
 	if (promise->damage.damaged)
@@ -77,6 +78,11 @@ bool recv_sync(struct paxos *p, struct peer *peer, const struct paxos_message *m
 	if (ballot_equal(p->accepted, m->ballot) && !p->damage.damaged) /* Y3 */
 	{
 		peer->accepted = (struct owed){.owed = true, .ballot = m->ballot, .after = p->last_write_id};
+		return true;
+	}
+	if (m->end + 1 < p->first_slot) /* a late one, from before this node was given a table (T5) */
+	{
+		owe_promise(p, peer, m->ballot);
 		return true;
 	}
 	if (m->end < p->chosen) /* no leader's log ends before what is chosen */

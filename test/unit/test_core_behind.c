@@ -99,6 +99,22 @@ static void test_restored(void)
 	is_u64(status().end, 101, "the same once more changes nothing");
 }
 
+/* Sent before the follower was given a table, and late. */
+static void test_late_copy_of_a_sync(void)
+{
+	struct paxos_message m = message(PAXOS_SYNC, 2, 4);
+
+	follow_leader();
+	restore(100, 0, 0);
+	m.end = 1;
+	receive(&m);
+	sync_all();
+	drop_messages();
+	ok(receive(&m), "a late Sync that ends before the table's slot is no lie");
+	is_u64(status().end, 100, "it cuts nothing off");
+	ok(next_to(PAXOS_PROMISE, 2, &m) && m.end == 100, "the leader hears where this log ends");
+}
+
 static void test_later_entries_stay(void)
 {
 	struct paxos_entry entries[3] = {noop(), noop(), noop()};
@@ -312,6 +328,21 @@ static void test_damaged_log(void)
 	is_u64(status().damage.damaged, false, "a Sync from there on heals");
 }
 
+/* Y2: the log that the leader adopted ended before that table. */
+static void test_base_behind_a_table(void)
+{
+	struct paxos_message m;
+
+	make_node(&fresh);
+	m = message(PAXOS_PROMISE, 3, 0);
+	m.ballot = lead();
+	m.first_slot = 2;
+	m.end = m.chosen = 1;
+	m.named_run = LONE_RUN;
+	receive(&m);
+	ok(next_to(PAXOS_SYNC, 3, &m) && m.base == 1, "a follower with a table is synced from behind it");
+}
+
 /* ---------------------------------------------------------------- the own session */
 
 static void open_own_session(uint64_t number_of_commands)
@@ -388,6 +419,7 @@ int main(void)
 {
 	test_follower_is_told();
 	test_restored();
+	test_late_copy_of_a_sync();
 	test_later_entries_stay();
 	test_late_sync();
 	test_unfounded_staging();
@@ -398,6 +430,7 @@ int main(void)
 	test_trimmed_before_chunk_leaves();
 	test_older_database();
 	test_damaged_log();
+	test_base_behind_a_table();
 	test_jumped_commands();
 	test_other_copy_in_snapshot();
 	test_session_in_snapshot();
