@@ -94,7 +94,9 @@ static bool is_log_of(struct world *w, const struct report *report, const struct
 		return true;
 	record = oracle_ballot(w, report->accepted);
 	for (uint64_t slot = 1; slot <= install->end; slot++)
-		if (slots_get(slot <= install->base ? &own->log : &own->stage, slot) != slots_get(&record->log, slot))
+		if (slots_get(slot <= install->base ? &own->log : &own->stage, slot) !=
+				slots_get(&record->log, slot) &&
+			slot > own->before) /* what its table holds is chosen, whoever put it there */
 			return false;
 	return true;
 }
@@ -127,13 +129,6 @@ void adopted_check(struct world *w, const struct node *n, const struct image *ow
 			   n->id, (unsigned) install->end, (unsigned) install->ballot.round, install->ballot.node_id);
 }
 
-static bool holds(const struct world *w, uint32_t node, uint64_t slot)
-{
-	const struct image *image = &w->oracle->witnesses[node].durable;
-
-	return slot <= image->end && slots_get(&image->log, slot) == slots_get(&w->oracle->chosen, slot);
-}
-
 void adopted_check_copies(struct world *w, const struct node *n, uint64_t from)
 {
 	if (w->oracle->witnesses[n->id].durable.damaged || n->id > w->config.n_nodes || world_lost(w, n->id))
@@ -142,10 +137,10 @@ void adopted_check_copies(struct world *w, const struct node *n, uint64_t from)
 	{
 		uint32_t without = 0;
 
-		if (holds(w, n->id, slot))
+		if (oracle_holds(w, n->id, slot))
 			continue;
 		for (uint32_t i = 1; i <= w->config.n_nodes; i++)
-			without += !world_lost(w, i) && !oracle_damaged(w, i) && !holds(w, i, slot);
+			without += !world_lost(w, i) && !oracle_damaged(w, i) && !oracle_holds(w, i, slot);
 		if (without >= world_quorum(w))
 			world_fail(w, "S9", "n%u lacks chosen slot %u, and so does a whole quorum of intact logs", n->id,
 					   (unsigned) slot);

@@ -226,8 +226,7 @@ static void commit(struct world *w, struct node *n, const struct table *table)
 	if (rng_chance(&w->rng, 200))
 	{
 		/* The WAL writer came by. */
-		db->flushed = *table;
-		db->n_unflushed = 0;
+		database_flush(db);
 		return;
 	}
 	if (db->n_unflushed == SIM_COMMITS)
@@ -242,9 +241,15 @@ static void commit(struct world *w, struct node *n, const struct table *table)
 	*db->unflushed[db->n_unflushed++] = *table;
 }
 
+/* T5: another's table is being loaded, or the log begins behind what the table lacks. */
+static bool waits(const struct node *n)
+{
+	return n->apply_stalled || snapshot_is_loading(n) || n->database.table.applied + 1 < n->first_slot;
+}
+
 void apply_schedule(struct world *w, struct node *n)
 {
-	if (n->apply_scheduled || n->apply_stalled || n->chosen <= n->database.table.applied)
+	if (n->apply_scheduled || waits(n) || n->chosen <= n->database.table.applied)
 		return;
 	n->apply_scheduled = true;
 	world_schedule(w, rng_skewed(&w->rng, 0, w->config.apply_us),
@@ -259,7 +264,7 @@ void apply_run(struct world *w, struct node *n)
 	uint32_t batch = 1 + (uint32_t) rng_below(&w->rng, w->config.apply_batch);
 
 	n->apply_scheduled = false;
-	if (n->apply_stalled)
+	if (waits(n))
 		return;
 	while (table.applied < n->chosen && n_results < batch && n_results < RESULTS_MAX)
 	{
@@ -296,17 +301,48 @@ void database_init(struct database *database)
 		database->unflushed[i] = calloc(1, sizeof(struct table));
 }
 
+void database_flush(struct database *database)
+{
+	database->flushed = database->table;
+	database->n_unflushed = 0;
+}
+
 void database_clear(struct database *database)
 {
 	memset(&database->table, 0, sizeof(database->table));
-	memset(&database->flushed, 0, sizeof(database->flushed));
-	database->n_unflushed = 0;
+	database_flush(database);
+	database->lost_through = 0;
+}
+
+/* An old copy: what was durable when a fault struck before; the first one only makes it. */
+void database_lose(struct world *w, struct node *n, bool all)
+{
+	struct database *db = &n->database;
+	uint64_t before = db->flushed.applied;
+
+	if (n->old_table == NULL)
+	{
+		n->old_table = malloc(sizeof(*n->old_table));
+		*n->old_table = db->flushed;
+	}
+	node_die(w, n, true);
+	if (all)
+		memset(&db->table, 0, sizeof(db->table));
+	else
+		db->table = *n->old_table;
+	*n->old_table = db->flushed;
+	database_flush(db);
+	if (db->lost_through < before)
+		db->lost_through = before;
+	w->n_databases++;
+	TRACE(&w->trace, "n%u database is at slot %u again, it was at %u", n->id, db->table.applied, before);
 }
 
 void database_copy(struct database *to, const struct database *from)
 {
 	to->table = from->table;
 	to->flushed = from->flushed;
+	to->lost_through = from->lost_through;
 	to->n_unflushed = from->n_unflushed;
 	for (uint32_t i = 0; i < from->n_unflushed; i++)
 		*to->unflushed[i] = *from->unflushed[i];

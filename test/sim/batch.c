@@ -65,6 +65,10 @@ static void run_seed(struct job *job, uint64_t seed, uint64_t place)
 	job->totals.wiped += w->n_wiped;
 	job->totals.copies += w->n_copies;
 	job->totals.fenced += w->n_fenced;
+	job->totals.trims += w->n_trims;
+	job->totals.restored += w->n_restored;
+	job->totals.interrupted += w->n_interrupted;
+	job->totals.databases += w->n_databases;
 	world_free(w);
 }
 
@@ -170,6 +174,10 @@ static void print_totals(const struct shared *shared, uint32_t jobs, double took
 		sum.wiped += one->wiped;
 		sum.copies += one->copies;
 		sum.fenced += one->fenced;
+		sum.trims += one->trims;
+		sum.restored += one->restored;
+		sum.interrupted += one->interrupted;
+		sum.databases += one->databases;
 	}
 	printf("%" PRIu64 " seeds passed in %.1f s (%.0f a minute): %" PRIu64 " events, %" PRIu64
 		   " slots chosen\n",
@@ -179,6 +187,9 @@ static void print_totals(const struct shared *shared, uint32_t jobs, double took
 		   sum.damaged, sum.doubtful, sum.of_all, sum.stopped_safely);
 	printf("%" PRIu64 " nodes wiped, %" PRIu64 " old copies let loose, %" PRIu64 " nodes fenced\n", sum.wiped,
 		   sum.copies, sum.fenced);
+	printf("%" PRIu64 " trims; %" PRIu64 " tables fetched, %" PRIu64 " attempts interrupted; %" PRIu64
+		   " databases lost or set back\n",
+		   sum.trims, sum.restored, sum.interrupted, sum.databases);
 }
 
 int batch_run(const uint64_t *seeds, uint64_t n_seeds, uint32_t jobs, double patience_s)

@@ -1,9 +1,10 @@
 /*
- * bounds.c - L6: windows, rings and staged data stay bounded, judged by what goes in and out.
- *
- * The log itself grows: nothing is trimmed yet.
+ * bounds.c - L6: windows, rings and staged data stay bounded, judged by what goes in and out; the log, by its files.
  */
 #include "oracle.h"
+
+/* Segments that are not full, or that hold a slot of those that stay. */
+#define SEGMENTS_MORE 3
 
 static uint64_t bytes_of(const struct world *w, const struct slots *log, uint64_t after, uint64_t through)
 {
@@ -92,4 +93,18 @@ void bounds_message(struct world *w, const struct node *n, const struct paxos_me
 	if (bytes_of(w, &oracle_ballot(w, m->ballot)->log, flow->acknowledged, m->slot) >= w->config.window_bytes)
 		world_fail(w, "L6", "n%u sends n%u slots behind %u; acknowledged is %u, and a window is full", n->id,
 				   m->to, (unsigned) m->slot, (unsigned) flow->acknowledged);
+}
+
+/* Everything is applied, durably, and nothing is under way: what stays is what the retention keeps, and a constant. */
+void bounds_log(struct world *w, const struct node *n)
+{
+	uint64_t largest = w->config.segment_bytes;
+	uint64_t bytes = disk_bytes(&n->disk, "/segment.", &largest);
+
+	/* What damage left stays until the next start, for people to look at. */
+	if (w->config.trim_us == 0 || w->config.retain_slots || n->log_state.paxos.damage.damaged)
+		return;
+	if (bytes > w->config.retention_bytes + SEGMENTS_MORE * largest)
+		world_fail(w, "L6", "n%u keeps a log of %u bytes, the retention is %u", n->id, (unsigned) bytes,
+				   (unsigned) w->config.retention_bytes);
 }

@@ -634,7 +634,12 @@ void ring_resolved(struct world *w, struct node *n, const struct paxos_event *ev
 		world_fail(w, "X3", "n%u resolves number %u twice", n->id, (unsigned) event->number);
 	request->resolved = true;
 	n->n_unresolved--;
-	request->slot = event->slot;
+	if (event->slot != 0)
+		request->slot = event->slot;
+	else if (event->ok || request->consumed == 0 || request->consumed > n->database.table.applied)
+		world_fail(w, "X6", "n%u says that a snapshot of slot %u jumped over s%u-%u, which lies in %u", n->id,
+				   (unsigned) n->database.table.applied, (unsigned) n->session, (unsigned) event->number,
+				   (unsigned) request->consumed);
 	TRACE(&w->trace, "n%u resolves s%u-%u in slot %u, effect %u", n->id, n->session, event->number,
 		  event->slot, event->ok);
 	if (event->ok && request->consumed != event->slot)
@@ -702,6 +707,14 @@ void ring_applied(struct world *w, struct node *n, const struct apply_result *re
 			request_answer(w, request, REQUEST_DONE);
 		}
 	}
+	answer_reads(w, n);
+}
+
+void ring_restored(struct world *w, struct node *n, uint64_t last_number)
+{
+	for (uint32_t i = 0; i < n->n_numbered && i < last_number; i++)
+		if (n->numbered[i]->state == REQUEST_NUMBERED)
+			request_answer(w, n->numbered[i], REQUEST_UNKNOWN);
 	answer_reads(w, n);
 }
 

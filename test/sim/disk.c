@@ -368,6 +368,23 @@ bool disk_rot(struct disk *d, struct rng *rng)
 
 /* ---------------------------------------------------------------- at rest, for scenarios */
 
+uint64_t disk_bytes(const struct disk *d, const char *part, uint64_t *largest)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < d->current.n; i++)
+	{
+		uint64_t size = d->current.names[i].inode->size;
+
+		if (strstr(d->current.names[i].path, part) == NULL)
+			continue;
+		bytes += size;
+		if (size > *largest)
+			*largest = size;
+	}
+	return bytes;
+}
+
 uint32_t disk_unsynced(const struct disk *d)
 {
 	uint32_t n = 0;

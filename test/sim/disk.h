@@ -107,6 +107,9 @@ void disk_end_life(struct disk *d, bool power);
 /* Flips one bit in a used, synced part of a file of the log, or zeroes its sector; false: there is none. */
 bool disk_rot(struct disk *d, struct rng *rng);
 
+/* Of all files whose path holds that; *largest: raised to the largest of them. */
+uint64_t disk_bytes(const struct disk *d, const char *part, uint64_t *largest);
+
 /* Sectors that a power loss could take now. */
 uint32_t disk_unsynced(const struct disk *d);
 

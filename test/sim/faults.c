@@ -182,7 +182,8 @@ uint32_t faults_impaired(const struct world *w, const struct node *n)
 
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
 		count += i != n->id &&
-				 (((w->rotten >> i) & 1) != 0 || world_lost(w, i) || (w->nodes[i].wiped && !w->formed));
+				 (((w->rotten >> i) & 1) != 0 || world_lost(w, i) || (w->nodes[i].wiped && !w->formed) ||
+				  w->nodes[i].database.flushed.applied < w->nodes[i].database.lost_through);
 	return count;
 }
 
@@ -219,6 +220,20 @@ static void wipe(struct world *w, struct node *n)
 		copies_wipe(w, n, database_too);
 }
 
+/*
+ * Recreated empty, or restored from an older backup, beside the log as it is: at most a minority at a time, for what
+ * is trimmed is in tables alone.
+ */
+static void lose_database(struct world *w, struct node *n)
+{
+	bool all = rng_chance(&w->fault_rng, 400);
+
+	if (w->config.rot_anywhere || n->config.n_members == 0 || world_lost(w, n->id) || n->copy ||
+		(w->rotten & (1u << n->id)) != 0 || faults_impaired(w, n) >= (w->config.n_nodes - 1) / 2 || !is_up(n))
+		return;
+	database_lose(w, n, all);
+}
+
 /* On several nodes at once, all down together. */
 static void rot_everywhere(struct world *w)
 {
@@ -230,6 +245,14 @@ static void rot_everywhere(struct world *w)
 			rot(w, &w->nodes[i]);
 			w->nodes[i].down_until = off;
 		}
+}
+
+static void bits_flip(struct world *w, struct node *n)
+{
+	if (w->config.rot_anywhere)
+		rot_everywhere(w);
+	else
+		rot(w, n);
 }
 
 static void stall_apply(struct world *w, struct node *n)
@@ -274,11 +297,30 @@ static void lose_power_everywhere(struct world *w)
 
 /* ---------------------------------------------------------------- one fault */
 
-static const char *const fault_names[FAULTS] = {
-	"power loss",   "process dies", "all lose power", "partition",  "isolation",        "one-way link",
-	"reset",        "slow network", "freeze",         "slow disk",  "disk full",        "write or sync fails",
-	"bits flip",    "apply stalls", "partial shape",  "slow links", "a clock jumps",    "flapping link",
-	"random graph", "wiped",        "restored",       "cloned",     "one at the leader"};
+static const char *const fault_names[FAULTS] = {"power loss",
+												"process dies",
+												"all lose power",
+												"partition",
+												"isolation",
+												"one-way link",
+												"reset",
+												"slow network",
+												"freeze",
+												"slow disk",
+												"disk full",
+												"write or sync fails",
+												"bits flip",
+												"apply stalls",
+												"partial shape",
+												"slow links",
+												"a clock jumps",
+												"flapping link",
+												"random graph",
+												"wiped",
+												"restored",
+												"cloned",
+												"one at the leader",
+												"database lost"};
 
 static void slow_network(struct world *w)
 {
@@ -287,10 +329,12 @@ static void slow_network(struct world *w)
 }
 
 /* What no restart mends. */
-static void inflict_on_log(struct world *w, enum fault fault, struct node *n)
+static void inflict_on_store(struct world *w, enum fault fault, struct node *n)
 {
 	if (fault == FAULT_WIPE)
 		wipe(w, n);
+	else if (fault == FAULT_DATABASE)
+		lose_database(w, n);
 	else if (fault == FAULT_RESTORE)
 		copies_restore(w, n);
 	else
@@ -339,10 +383,7 @@ static void inflict(struct world *w, enum fault fault, struct node *n)
 			n->disk.fail_in = rng_between(&w->fault_rng, 1, 20);
 			break;
 		case FAULT_ROT:
-			if (w->config.rot_anywhere)
-				rot_everywhere(w);
-			else
-				rot(w, n);
+			bits_flip(w, n);
 			break;
 		case FAULT_SLOW_LINKS:
 			slow_links(w, n->id);
@@ -362,7 +403,8 @@ static void inflict(struct world *w, enum fault fault, struct node *n)
 		case FAULT_WIPE:
 		case FAULT_RESTORE:
 		case FAULT_CLONE:
-			inflict_on_log(w, fault, n);
+		case FAULT_DATABASE:
+			inflict_on_store(w, fault, n);
 			break;
 		default:
 			shape(w, (enum final_shape) rng_between(&w->fault_rng, FINAL_QUORUM_LOSS, FINAL_CHAINED));

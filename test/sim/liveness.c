@@ -48,16 +48,29 @@ static bool both_ways(const struct world *w, uint32_t a, uint32_t b)
 	return !w->network.directions[a][b].cut && !w->network.directions[b][a].cut;
 }
 
-/* L3: one that reaches a quorum of such voters suffices. */
-static bool quorum_connected(const struct world *w)
+/* P1: whether it could adopt that node's log at once, without a table first. */
+static bool may_adopt(const struct world *w, uint32_t hub, uint32_t node)
+{
+	struct paxos_status status = status_of(&w->nodes[hub]);
+
+	return status.behind == 0 && oracle_first_slot(w, node) <= status.chosen + 1;
+}
+
+/* L3: one that reaches a quorum of such voters suffices; "at_once": even if it needs no table first. */
+static bool quorum_connected(const struct world *w, bool at_once)
 {
 	for (uint32_t hub = 1; hub <= w->config.n_nodes; hub++)
 	{
 		uint32_t reached = 0;
+		bool fit = true;
 
 		for (uint32_t i = 1; i <= w->config.n_nodes && is_usable(w, hub); i++)
-			reached += is_usable(w, i) && both_ways(w, hub, i);
-		if (reached >= world_quorum(w))
+			if (is_usable(w, i) && both_ways(w, hub, i))
+			{
+				reached++;
+				fit &= !at_once || may_adopt(w, hub, i);
+			}
+		if (reached >= world_quorum(w) && fit)
 			return true;
 	}
 	return false;
@@ -83,7 +96,7 @@ void liveness_watch(struct world *w)
 	if (leader != NULL && oracle_led(w, status_of(leader).ballot))
 		return;
 	world_schedule(w, timeout / 5, (struct event){.kind = EVENT_WATCH});
-	if (w->now <= from || !quorum_connected(w))
+	if (w->now <= from || !quorum_connected(w, true))
 		return;
 	if (w->now > from + 4 * timeout)
 		world_fail(w, "L3",
@@ -95,7 +108,7 @@ static void check_partial(struct world *w)
 {
 	uint64_t ok = 0;
 
-	if (w->config.final == FINAL_WHOLE || !quorum_connected(w))
+	if (w->config.final == FINAL_WHOLE || !quorum_connected(w, false))
 		return;
 	if (ready_leader(w) == NULL)
 		world_fail(w, "L3", "a node reaches a quorum of whole nodes, and nobody leads");
@@ -173,6 +186,9 @@ static void check_converged(struct world *w)
 					   (unsigned) oracle_chosen(w));
 		if (status_of(n).damage.damaged || oracle_damaged(w, i))
 			world_fail(w, "L4", "n%u is still damaged", i);
+		if (n->fetch != NULL || status_of(n).behind != 0)
+			world_fail(w, "L4", "n%u still needs a table", i);
+		bounds_log(w, n);
 		check_resolved(w, n);
 	}
 }

@@ -68,6 +68,20 @@ struct state_hash remembered_id_hash(const struct remembered_id *id)
 	return remembered_hash(&remembered);
 }
 
+struct state_hash memory_state_hash(const struct memory *memory)
+{
+	struct state_hash sum = {0, 0};
+
+	for (uint32_t i = 0; i < memory->n_ids; i++)
+		sum = state_hash_add(sum, remembered_id_hash(&memory->ids[i]));
+	for (uint32_t i = 0; i < memory->n_voids; i++)
+		sum = state_hash_add(sum, void_number_hash(memory->voids[i].session, memory->voids[i].number));
+	for (uint32_t i = 0; i < memory->n_closed; i++)
+		sum = state_hash_add(sum, closed_session_hash(memory->closed[i].session, memory->closed[i].node_id,
+													  memory->closed[i].last_number));
+	return sum;
+}
+
 /* ---------------------------------------------------------------- as the apply worker changes it */
 
 static void add_hash(struct table *table, struct state_hash hash)

@@ -18,7 +18,7 @@ const char *message_name(enum paxos_message_type type)
 		"SYNC_PROGRESS", "ACCEPT",     "ACCEPTED",        "GAP",
 		"CHOSEN",        "REFUSE",     "FORWARD",         "FORWARD_REPLY",
 		"READ_REQUEST",  "READ_REPLY", "READ_ROUND",      "READ_ROUND_REPLY",
-		"FENCE",
+		"FENCE",         "TRIMMED",
 	};
 
 	return (unsigned) type < PAXOS_MESSAGE_TYPES ? names[type] : "UNKNOWN";

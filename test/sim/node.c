@@ -168,7 +168,7 @@ static bool drain_events(struct world *w, struct node *n)
 				on_fenced(w, n);
 				break;
 			case PAXOS_EVENT_BEHIND:
-				TRACE(&w->trace, "n%u needs a table as of slot %u", n->id, event.slot);
+				snapshot_behind(w, n, event.slot);
 				break;
 			case PAXOS_EVENT_UNRECOVERABLE:
 				on_unrecoverable(w, n, event.slot);
@@ -312,7 +312,10 @@ static void make_core(struct world *w, struct node *n, const struct paxos_config
 	n->core = paxos_create(n->core_memory, config, &options, &host, &state, node_clock_ms(w, n));
 	n->state = NODE_RUNNING;
 	w->disturbed_at = w->now;
+	n->first_slot = state.first_slot;
 	n->chosen = state.applied;
+	if (!state.damage.damaged && n->chosen + 1 < state.first_slot)
+		n->chosen = state.first_slot - 1;
 	TRACE(&w->trace, "n%u runs: run %u, promise %b, accepted %b through %u, applied %u, damaged %u", n->id,
 		  options.run, TRACE_BALLOT(state.promise), TRACE_BALLOT(state.accepted), state.end, state.applied,
 		  state.damage.damaged);
@@ -323,6 +326,7 @@ static void make_core(struct world *w, struct node *n, const struct paxos_config
 			node_drain_writes(w, n);
 		}
 	node_pump(w, n);
+	trim_schedule(w, n);
 }
 
 /* F3: one that has acknowledged never acknowledges another. */
@@ -419,6 +423,7 @@ static void release(struct node *n)
 	plog_close(n->log);
 	free(n->core_memory);
 	free(n->numbered);
+	snapshot_forget(n);
 	n->log = NULL;
 	n->core = NULL;
 	n->core_memory = NULL;
@@ -430,6 +435,7 @@ void node_free(struct world *w, struct node *n)
 	release(n);
 	disk_free(&n->disk);
 	database_free(&n->database);
+	free(n->old_table);
 }
 
 void node_die(struct world *w, struct node *n, bool power)
@@ -531,7 +537,8 @@ static void new_life(struct world *w, struct node *n)
 	n->told_at = 0;
 	n->pull_scheduled = n->sync_scheduled = n->completion_scheduled = false;
 	n->apply_scheduled = n->drain_scheduled = n->apply_stalled = false;
-	n->no_space = n->overdue = false;
+	n->no_space = n->overdue = n->fetch_scheduled = false;
+	n->left_restoring = 0;
 	n->chosen = n->session = 0;
 	n->nonce = rng_next(&w->rng);
 	n->followed = (struct paxos_ballot){0, 0, 0};
@@ -565,7 +572,7 @@ void node_start(struct world *w, struct node *n)
 	else if (!n->disk.dead)
 	{
 		oracle_recovered(w, n);
-		if (forgive(w, n))
+		if (forgive(w, n) && snapshot_finish_at_start(w, n))
 			begin_formation(w, n);
 	}
 	else
@@ -748,6 +755,21 @@ static void dispatch_running(struct world *w, struct node *n, const struct event
 			before_input(w, n);
 			if (!ended(n))
 				apply_run(w, n);
+			break;
+		case EVENT_TRIM:
+			before_input(w, n);
+			if (!ended(n))
+				trim_run(w, n);
+			break;
+		case EVENT_FETCH:
+			before_input(w, n);
+			if (!ended(n))
+				snapshot_look(w, n);
+			break;
+		case EVENT_SNAPSHOT:
+			before_input(w, n);
+			if (!ended(n))
+				snapshot_step(w, n, event->a);
 			break;
 		case EVENT_FENCE:
 			on_fence(w, n, event);

@@ -12,7 +12,7 @@
  *	 S5, S6	 adopted.c; check_adopted() against all that is chosen below
  *	 S7	 oracle_chosen_event(), oracle_message(), model_check_table()
  *	 S8	 model_check_table(), ring_applied()
- *	 S9	 adopted_check_copies()			 S10 nothing yet: there are no snapshots
+ *	 S9	 adopted_check_copies(), oracle_table.c	 S10 oracle_table.c
  *	 S11	 model_check_read(), fold_command(), check_read_reply()
  *	 S12	 fold_command(), ring_applied()	 S13 fold_command(), model_check_write_result() and _withdrawn()
  *	 S14	 check_sender(), join_cluster()	 S15 check_promise(), check_chunk(), check_proposals(), recovered.c
@@ -329,13 +329,19 @@ void oracle_count(struct world *w, const struct node *n)
 	const struct image *image = &w->oracle->witnesses[n->id].durable;
 	struct ballot_record *record;
 	uint64_t through;
+	uint64_t end;
 
 	/* A copy held all this before, under its first run; it must add nothing (X1). */
 	if (image->damaged || image->accepted.round == 0 || n->copy)
 		return;
+	/* Behind a table of others nothing was accepted that had not been before (T5). */
+	if (image->end == image->before && paxos_ballot_compare(image->promise, image->accepted) > 0)
+		return;
 	record = oracle_ballot(w, image->accepted);
-	if (image->end > record->through[n->id])
-		record->through[n->id] = image->end;
+	/* A table that was installed may reach further than that leader ever did. */
+	end = image->end < record->log.end ? image->end : record->log.end;
+	if (end > record->through[n->id])
+		record->through[n->id] = end;
 	through = quorum_through(w, record);
 	if (through <= record->chosen_through)
 		return;
@@ -350,8 +356,9 @@ void oracle_count(struct world *w, const struct node *n)
 
 static struct pending copy_write(struct world *w, const struct paxos_write *write)
 {
-	struct pending pending = {write->id,   write->type, write->ballot,    write->first_slot,
-							  write->base, write->end,  write->n_entries, NULL};
+	struct pending pending = {write->id,         write->type, write->ballot,
+							  write->first_slot, write->base, write->end,
+							  write->n_entries,  NULL,        false};
 
 	if (write->n_entries > 0)
 		pending.ids = malloc(write->n_entries * sizeof(*pending.ids));
@@ -427,6 +434,34 @@ static void add_untold(struct witness *witness, uint64_t id)
 	witness->untold[witness->n_untold++] = image_told(&witness->durable, id);
 }
 
+static void now_durable(struct world *w, struct node *n, struct pending *write)
+{
+	struct image *durable = &w->oracle->witnesses[n->id].durable;
+	bool exceeded =
+		write->type == PAXOS_WRITE_PROMISE && paxos_ballot_compare(write->ballot, durable->promise) < 0;
+	const char *wrong;
+
+	if (write->synced || exceeded)
+		return;
+	write->synced = true;
+	wrong = image_apply(durable, write, write->n);
+	if (wrong != NULL)
+		world_fail(w, "oracle", "n%u: durable state differs from what was written: %s", n->id, wrong);
+	oracle_count(w, n);
+	if (write->type == PAXOS_WRITE_INSTALL)
+		adopted_check_copies(w, n, write->base + 1);
+}
+
+/* What a trim syncs besides its own record: all but promises, which are not in segments. */
+void oracle_log_synced(struct world *w, struct node *n)
+{
+	struct witness *witness = &w->oracle->witnesses[n->id];
+
+	for (uint32_t i = 0; i < witness->n_pending; i++)
+		if (witness->pending[i].type != PAXOS_WRITE_PROMISE)
+			now_durable(w, n, &witness->pending[i]);
+}
+
 void oracle_durable(struct world *w, struct node *n, uint64_t id)
 {
 	struct witness *witness = &w->oracle->witnesses[n->id];
@@ -435,13 +470,7 @@ void oracle_durable(struct world *w, struct node *n, uint64_t id)
 
 	while (done < witness->n_pending && witness->pending[done].id <= id)
 	{
-		const char *wrong = image_apply(&witness->durable, &witness->pending[done], witness->pending[done].n);
-
-		if (wrong != NULL)
-			world_fail(w, "oracle", "n%u: durable state differs from what was written: %s", n->id, wrong);
-		oracle_count(w, n);
-		if (witness->pending[done].type == PAXOS_WRITE_INSTALL)
-			adopted_check_copies(w, n, witness->pending[done].base + 1);
+		now_durable(w, n, &witness->pending[done]);
 		last = witness->pending[done].id;
 		free(witness->pending[done++].ids);
 	}
@@ -493,6 +522,15 @@ static void check_promise(struct world *w, const struct node *n, const struct pa
 		world_fail(w, "B3", "n%u promises with log end %u and has taken through %u", n->id, (unsigned) m->end,
 				   (unsigned) taken->end);
 	adopted_report(w, m);
+}
+
+/* P1: a leader that lacks what a follower needs. */
+static void check_trimmed(struct world *w, const struct node *n, const struct paxos_message *m)
+{
+	check_owner(w, n, m->ballot, "TRIMMED");
+	if (m->first_slot != w->oracle->witnesses[n->id].durable.before + 1)
+		world_fail(w, "S15", "n%u says that its log begins at %u; it does at %u", n->id,
+				   (unsigned) m->first_slot, (unsigned) w->oracle->witnesses[n->id].durable.before + 1);
 }
 
 static void check_accepted(struct world *w, const struct node *n, const struct paxos_message *m)
@@ -635,6 +673,9 @@ void oracle_message(struct world *w, struct node *n, const struct paxos_message 
 		case PAXOS_SYNC:
 		case PAXOS_ACCEPT:
 			check_proposals(w, n, m);
+			break;
+		case PAXOS_TRIMMED:
+			check_trimmed(w, n, m);
 			break;
 		case PAXOS_READ_REPLY:
 			check_read_reply(w, n, m);

@@ -49,8 +49,9 @@ struct image
 {
 	struct paxos_ballot promise;
 	struct paxos_ballot accepted;
+	uint64_t before; /* the log begins behind this slot; what is before it the table holds, as it is chosen */
 	uint64_t end;
-	struct slots log;
+	struct slots log; /* what it stands for: of slots through "before", what is chosen there */
 	struct paxos_ballot stage_ballot;
 	uint64_t stage_base;
 	struct slots stage;
@@ -70,6 +71,7 @@ struct pending
 	uint64_t end;
 	uint32_t n;
 	uint32_t *ids;
+	bool synced; /* on the disk already, though the log does not say so yet: a trim's sync covered it */
 };
 
 /* What of a durable log a Promise tells, as it was after the write of that id. */
@@ -94,6 +96,8 @@ struct witness
 	uint32_t pending_capacity;
 	uint64_t largest_append; /* bytes of one message */
 	uint64_t accepts_from;   /* what is behind was taken by Accepts, in this life (A6) */
+	uint64_t trims;          /* the log was to begin there */
+	uint64_t restores;       /* ... and to end there at least (T5) */
 };
 
 /* What a leader has in flight to a follower. */
@@ -151,6 +155,14 @@ void oracle_put(struct world *w, struct ballot_record *record, uint64_t slot, ui
 				const struct node *n);
 /* What node n durably holds counts towards what is chosen. */
 void oracle_count(struct world *w, const struct node *n);
+
+/* oracle_table.c */
+/* S9: the node has a good copy of what is chosen there, log or table. */
+bool oracle_holds(const struct world *w, uint32_t node, uint64_t slot);
+/* A recovery found the log to begin there. */
+void oracle_check_first_slot(struct world *w, const struct node *n);
+/* T5 for one picture of a log. */
+void image_restore(struct world *w, struct image *image, uint64_t slot);
 
 /* adopted.c */
 /* S5, S6: notes what a Promise says. */

@@ -111,6 +111,8 @@ static const char *apply_install(struct image *image, const struct pending *writ
 		slots_set(&image->log, slot, id);
 	}
 	image->end = write->end;
+	if (write->base < image->before)
+		image->before = write->base;
 	image->accepted = write->ballot;
 	image->damaged = image->doubtful = false;
 	return NULL;

@@ -16,6 +16,8 @@ static void read_log(struct world *w, struct node *n, struct slots *found)
 	struct plog_error error;
 
 	n->disk.crash_in = n->disk.fail_in = 0;
+	/* What is before the log is in the table as it is chosen. */
+	slots_copy(found, &w->oracle->chosen, n->log_state.paxos.first_slot - 1);
 	for (uint64_t slot = n->log_state.paxos.first_slot; slot <= n->log_state.paxos.end; slot++)
 	{
 		if (plog_read(n->log, slot, &entry, &error) != PLOG_OK)
@@ -41,8 +43,8 @@ static bool matches(const struct image *image, const struct paxos_durable_state 
 }
 
 /* Whether the log is the durable one with some beginning of what was written behind it. */
-static bool is_possible(const struct witness *witness, const struct paxos_durable_state *state,
-						const struct slots *found)
+static bool is_possible(struct world *w, const struct witness *witness,
+						const struct paxos_durable_state *state, const struct slots *found)
 {
 	struct image image;
 	bool possible;
@@ -54,6 +56,8 @@ static bool is_possible(const struct witness *witness, const struct paxos_durabl
 	{
 		const struct pending *write = &witness->pending[i];
 
+		if (write->synced)
+			continue;
 		if (write->type == PAXOS_WRITE_APPEND)
 			for (uint32_t take = 1; take < write->n && !possible; take++)
 			{
@@ -67,6 +71,12 @@ static bool is_possible(const struct witness *witness, const struct paxos_durabl
 			}
 		image_apply(&image, write, write->n);
 		possible = possible || matches(&image, state, found);
+	}
+	/* T5: the record that the log begins behind the table was written last. */
+	if (!possible && witness->restores > 0)
+	{
+		image_restore(w, &image, witness->restores);
+		possible = matches(&image, state, found);
 	}
 	image_free(&image);
 	return possible;
@@ -107,7 +117,7 @@ static void check_damage(struct world *w, const struct node *n, const struct slo
 	if (state->end == 0)
 		return;
 	record = oracle_ballot(w, state->accepted);
-	for (uint64_t slot = 1; slot <= state->end; slot++)
+	for (uint64_t slot = state->first_slot; slot <= state->end; slot++)
 		if (slots_get(&record->log, slot) != slots_get(found, slot))
 			world_fail(w, "S15", "n%u calls slot %u intact, and it never held that there at that ballot",
 					   n->id, (unsigned) slot);
@@ -123,11 +133,13 @@ static void adopt(struct world *w, struct node *n, struct slots *found)
 	witness->n_pending = 0;
 	witness->durable.promise = state->promise;
 	witness->durable.accepted = state->accepted;
+	witness->durable.before = state->first_slot - 1;
 	witness->durable.end = state->end;
 	witness->durable.damaged = state->damage.damaged;
 	witness->durable.doubtful = state->damage.doubtful;
 	witness->durable.damage = state->damage;
 	witness->accepts_from = state->end;
+	witness->restores = 0;
 	witness->durable.stage_ballot = (struct paxos_ballot){0, 0, 0};
 	witness->durable.stage_base = 0;
 	witness->durable.stage.end = 0;
@@ -154,13 +166,14 @@ static void recovered(struct world *w, struct node *n, bool was_damaged)
 		  state->damage.damaged, state->damage.doubtful, n->log_state.tail_bytes_cut);
 	read_log(w, n, &found);
 	check_promise(w, n);
+	oracle_check_first_slot(w, n);
 	w->n_damaged += state->damage.damaged;
 	w->n_doubtful += state->damage.damaged && state->damage.doubtful;
 	if (state->damage.damaged)
 		check_damage(w, n, &found);
 	else if (was_damaged && state->end < w->oracle->chosen_through)
 		world_fail(w, "D6", "n%u forgives doubt and loses slot %u", n->id, (unsigned) state->end + 1);
-	else if (!was_damaged && !is_possible(witness, state, &found))
+	else if (!was_damaged && !is_possible(w, witness, state, &found))
 		world_fail(w, witness->durable.damaged ? "D7" : "log",
 				   "n%u recovers whole, %u.%u through %u; durable was %u.%u through %u, %u writes pending",
 				   n->id, (unsigned) state->accepted.round, state->accepted.node_id, (unsigned) state->end,

@@ -33,6 +33,10 @@ struct totals
 	uint64_t wiped;
 	uint64_t copies;
 	uint64_t fenced;
+	uint64_t trims;
+	uint64_t restored;
+	uint64_t interrupted;
+	uint64_t databases;
 };
 
 /* ---------------------------------------------------------------- failure.c */

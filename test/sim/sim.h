@@ -9,6 +9,8 @@
  *	 client.c	 clients, and the request ring's states
  *	 faults.c	 what goes wrong, and when
  *	 copies.c	 disks that are wiped, restored from an old copy, or run twice (F1, X1)
+ *	 trim.c		 logs are trimmed behind what their database holds durably (T2)
+ *	 snapshot.c	 a node that is behind fetches another's table (T5)
  *	 oracle.c	 S1 to S7 from durable state; model.c: the chosen log's own fold (S8, S11 to S13);
  *	 liveness.c	 L1 to L5, once faults have stopped
  *
@@ -83,6 +85,7 @@ enum fault
 	FAULT_RESTORE,  /* a machine is set back to an old copy of its disk */
 	FAULT_CLONE,    /* such a copy runs beside the original */
 	FAULT_LEADER,   /* one of the above, at the leader */
+	FAULT_DATABASE, /* emptied, or an old copy of it put back, beside the log as it is */
 	FAULTS
 };
 
@@ -129,6 +132,13 @@ struct sim_config
 	uint32_t read_share;      /* per mille of requests */
 	uint32_t id_share;        /* per mille of writes that have a request id, or are settled by a fence */
 	uint32_t condition_share; /* per mille of puts with a precondition */
+	uint32_t trim_us;         /* between two trims, at most; 0: nothing is trimmed */
+	bool retain_slots;        /* of the log its newest slots stay, else bytes of it */
+	uint64_t retention_slots;
+	uint64_t retention_bytes;
+	uint32_t chunk_rows;      /* of a snapshot */
+	uint32_t spoiled_chunks;  /* per mille of their rows that arrive with a flipped bit */
+	uint32_t snapshot_faults; /* per mille: one is interrupted, or its node dies, before a step */
 	uint32_t ids_kept;        /* O2 */
 	uint32_t closed_kept;     /* O4 */
 	bool scripted;            /* clients ask only what a scenario tells them */
@@ -192,6 +202,9 @@ enum event_kind
 	EVENT_FULL_ENDS,   /* the disk has room again */
 	EVENT_ABANDON,     /* a: request */
 	EVENT_SOURCE_DIES, /* a: node */
+	EVENT_TRIM,
+	EVENT_FETCH,    /* a node that is behind looks for a source */
+	EVENT_SNAPSHOT, /* a: serial: the next step of that one */
 	EVENT_PHASE
 };
 
@@ -367,6 +380,7 @@ struct database
 	uint32_t n_unflushed;
 	struct table *unflushed[SIM_COMMITS];
 	struct table flushed;
+	uint64_t lost_through; /* the schedule took what was durable through that slot */
 };
 
 /* ---------------------------------------------------------------- nodes */
@@ -419,6 +433,12 @@ struct node
 	uint64_t nonce;
 
 	struct database database;
+	struct table *old_table; /* a copy of it, some time ago; NULL: none */
+	uint64_t first_slot;     /* of the log, as this host trimmed it */
+	uint64_t left_restoring; /* T5: the log says so still, and nothing came of it; 0: not */
+	struct fetch *fetch;     /* of another's table; NULL: none */
+	uint64_t fetches;
+	bool fetch_scheduled;
 	bool apply_stalled;
 	uint64_t chosen;              /* as PAXOS_EVENT_CHOSEN said in this life */
 	struct paxos_ballot followed; /* as its heartbeats said last */
@@ -591,6 +611,10 @@ struct world
 	uint64_t n_wiped;
 	uint64_t n_copies; /* restored or cloned */
 	uint64_t n_fenced;
+	uint64_t n_trims;
+	uint64_t n_restored;    /* tables of other nodes that were installed */
+	uint64_t n_interrupted; /* ... that were not */
+	uint64_t n_databases;   /* emptied, or old copies */
 	sim_time phase_began;
 	sim_time disturbed_at; /* when last something changed that an election depends on */
 	bool healed_judged;
@@ -684,8 +708,33 @@ void copies_free(struct world *w);
 /* F4: wipes everybody where formation says that this is the way. */
 void copies_admin(struct world *w);
 
+/* trim.c */
+void trim_schedule(struct world *w, struct node *n);
+void trim_run(struct world *w, struct node *n);
+
+/* snapshot.c */
+/* The core says that logs can't bring it on. */
+void snapshot_behind(struct world *w, struct node *n, uint64_t slot);
+/* Looks for a source. */
+void snapshot_look(struct world *w, struct node *n);
+void snapshot_step(struct world *w, struct node *n, uint64_t serial);
+/* This life is over. */
+void snapshot_forget(struct node *n);
+/* Apply waits. */
+bool snapshot_is_loading(const struct node *n);
+/* The log says so, or is about to. */
+bool snapshot_is_installing(const struct node *n);
+/* Whether n may fetch that node's table. */
+bool snapshot_source_fits(const struct world *w, const struct node *n, const struct node *source);
+/* T5: after a crash between commit and trim.  False: this life ends. */
+bool snapshot_finish_at_start(struct world *w, struct node *n);
+
 /* apply.c */
 void apply_schedule(struct world *w, struct node *n);
+/* What is committed is durable. */
+void database_flush(struct database *database);
+/* Faults: it is emptied, or an old copy of it is put back. */
+void database_lose(struct world *w, struct node *n, bool all);
 void apply_run(struct world *w, struct node *n);
 void database_init(struct database *database);
 void database_crash(struct world *w, struct node *n);
@@ -702,6 +751,8 @@ uint32_t request_id_text(uint32_t intent, char text[SIM_ID_TEXT]);
 const struct remembered_id *memory_find(const struct memory *memory, uint32_t intent);
 bool memory_is_void(const struct memory *memory, uint64_t session, uint64_t number);
 struct state_hash remembered_id_hash(const struct remembered_id *id);
+/* What all of it adds to the state hash. */
+struct state_hash memory_state_hash(const struct memory *memory);
 void memory_keep_closed(struct world *w, struct table *table);
 /* Whether a command that is next in its session is to be executed; if not, the result says what it is. */
 bool memory_admits(struct world *w, struct table *table, const struct command_reader *reader,
@@ -726,6 +777,8 @@ void ring_drain(struct world *w, struct node *n);
 void ring_resolved(struct world *w, struct node *n, const struct paxos_event *event);
 /* After a commit: answers commands and reads that waited for it. */
 void ring_applied(struct world *w, struct node *n, const struct apply_result *results, uint32_t n_results);
+/* X6: a snapshot jumped over the slots of own numbers through that one. */
+void ring_restored(struct world *w, struct node *n, uint64_t last_number);
 void ring_reads_confirmed(struct world *w, struct node *n, const struct paxos_event *event);
 void ring_node_died(struct world *w, struct node *n);
 struct request *request_of_command(struct world *w, const struct entry_header *header);
@@ -746,6 +799,9 @@ void liveness_phase_ends(struct world *w);
 /* Faults have stopped, and now and then: L3. */
 void liveness_watch(struct world *w);
 
+/* bounds.c: L6, at the end */
+void bounds_log(struct world *w, const struct node *n);
+
 /* oracle.c: what is durable, and what was sent */
 struct oracle *oracle_new(struct world *w);
 void oracle_free(struct oracle *o);
@@ -764,6 +820,19 @@ void oracle_wiped(struct world *w, const struct node *n);
 struct witness *oracle_backup(struct world *w, const struct node *n);
 void oracle_restored(struct world *w, const struct node *n, const struct witness *backup);
 void oracle_free_backup(struct witness *backup);
+/* oracle_table.c: S9, S10.  The log is about to begin there; it does now. */
+void oracle_trims(struct world *w, struct node *n, uint64_t first_slot);
+void oracle_trimmed(struct world *w, struct node *n, uint64_t first_slot);
+/* Everything that the core handed out is durable, though it has not heard of it. */
+void oracle_log_synced(struct world *w, struct node *n);
+/* S10: that table is about to take the place of the node's. */
+void oracle_installs(struct world *w, const struct node *n, const struct table *table);
+/* T5: the log begins behind that slot; and the core knows. */
+void oracle_restored_to(struct world *w, struct node *n, uint64_t slot);
+void oracle_check_restored(struct world *w, const struct node *n, const struct paxos_status *before,
+						   uint64_t slot);
+/* The slots before that one are in the table alone. */
+uint64_t oracle_first_slot(const struct world *w, uint32_t node);
 uint64_t oracle_chosen(const struct world *w);
 /* Whether something of that ballot's leader is chosen. */
 bool oracle_led(struct world *w, struct paxos_ballot ballot);

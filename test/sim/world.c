@@ -134,7 +134,7 @@ static void draw_faults(struct rng *r, struct sim_config *c)
 {
 	static const uint32_t weights[] = {0, 0, 1, 4, 10};
 
-	for (size_t i = 0; i < sizeof(c->fault_weights) / sizeof(c->fault_weights[0]); i++)
+	for (size_t i = 0; i <= FAULT_LEADER; i++)
 		c->fault_weights[i] = weights[rng_below(r, 5)];
 	c->chaos_ms = c->election_timeout_ms * rng_between(r, 8, 40);
 	c->fault_gap_ms = rng_chance(r, 50)
@@ -219,6 +219,31 @@ static void draw_early_faults(uint64_t seed, struct sim_config *c)
 	c->fault_weights[FAULT_WIPE] = 20;
 }
 
+/*
+ * How much of its log a node keeps, and what becomes of databases and of snapshots: the same for a seed's other draws,
+ * whatever is drawn here.
+ */
+static void draw_trimming(uint64_t seed, struct sim_config *c)
+{
+	static const uint32_t weights[] = {0, 0, 1, 4};
+	struct rng r;
+
+	rng_seed(&r, seed, 4);
+	c->chunk_rows = (uint32_t) rng_skewed(&r, 1, SIM_ROWS);
+	c->spoiled_chunks = rng_chance(&r, 300) ? (uint32_t) rng_between(&r, 1, 50) : 0;
+	c->snapshot_faults = 40 * (uint32_t) rng_below(&r, 4);
+	c->fault_weights[FAULT_DATABASE] = weights[rng_below(&r, 4)];
+	if (c->rot_anywhere || c->n_nodes < 3)
+		c->fault_weights[FAULT_DATABASE] = 0;
+	if (rng_chance(&r, 450))
+		return;
+	c->trim_us = (uint32_t) rng_skewed(&r, 1000, 500000);
+	c->retain_slots = rng_chance(&r, 700);
+	c->retention_slots = rng_chance(&r, 300) ? 0 : rng_skewed(&r, 0, 400);
+	c->segment_bytes = (32u << 10) << rng_below(&r, 3);
+	c->retention_bytes = c->segment_bytes * rng_below(&r, 4);
+}
+
 static void override_config(struct sim_config *c, const struct sim_overrides *o)
 {
 	if (o->config != NULL)
@@ -247,6 +272,8 @@ static void trace_config(struct world *w)
 	TRACE(&w->trace, "world: window %u, segment %u, cache %u, values %u / %u, chaos %u ms, final shape %u",
 		  c->window_bytes, c->segment_bytes, c->cache_bytes, c->value_bytes, c->big_value_bytes, c->chaos_ms,
 		  c->final);
+	TRACE(&w->trace, "world: trims every %u us, by slots %u, keeps %u slots or %u bytes", c->trim_us,
+		  c->retain_slots, c->retention_slots, c->retention_bytes);
 }
 
 /* ---------------------------------------------------------------- making and freeing */
@@ -260,6 +287,7 @@ struct world *world_new(uint64_t seed, bool print_trace, const struct sim_overri
 	rng_seed(&w->rng, seed, 1);
 	draw_config(&w->rng, &w->config);
 	draw_early_faults(seed, &w->config);
+	draw_trimming(seed, &w->config);
 	if (overrides != NULL)
 		w->overrides = *overrides;
 	override_config(&w->config, &w->overrides);

@@ -1,0 +1,80 @@
+/*
+ * trim.c - a host keeps its log small: it drops what its database holds durably (T2), less what a retention keeps
+ * for slow peers; and the WAL writer, which makes that durable by and by.
+ *
+ * In chaos the retention may be as small as nothing, so that every follower that is a little late needs a snapshot.
+ * Later it keeps enough for all that are connected, as whoever sets paxoskv.log_retention would.
+ */
+#include "sim.h"
+
+#define QUIET_SLOTS 300
+
+/* Where the log begins if nothing but the retention counted. */
+static uint64_t retained_from(const struct world *w, const struct node *n)
+{
+	uint64_t slots = w->config.retention_slots;
+	uint64_t applied = n->database.flushed.applied;
+
+	if (!w->config.retain_slots)
+		return plog_retained_from(n->log, w->config.retention_bytes);
+	if (w->phase > PHASE_CHAOS && slots < QUIET_SLOTS && !w->config.scripted)
+		slots = QUIET_SLOTS;
+	return applied > slots ? applied - slots + 1 : 1;
+}
+
+/* T2: only what the database holds durably. */
+static uint64_t durable_through(const struct node *n)
+{
+	return n->database.flushed.applied;
+}
+
+/* What a damaged log lost before that the table holds: nobody else's log may have it. */
+static bool outgrown(const struct node *n)
+{
+	struct paxos_status status;
+
+	paxos_status(n->core, &status);
+	return status.damage.damaged && status.durable_end < durable_through(n);
+}
+
+void trim_log(struct world *w, struct node *n)
+{
+	uint64_t first_slot = retained_from(w, n);
+	struct plog_error error;
+	enum plog_code code;
+
+	if (first_slot > durable_through(n) + 1 || outgrown(n))
+		first_slot = durable_through(n) + 1;
+	if (first_slot <= n->first_slot || first_slot <= n->left_restoring || snapshot_is_installing(n))
+		return;
+	oracle_trims(w, n, first_slot);
+	code = plog_trim(n->log, first_slot, &error);
+	if (code == PLOG_NO_SPACE && n->disk.full)
+		return;
+	if (code != PLOG_OK)
+	{
+		node_log_failed(w, n, code, &error);
+		return;
+	}
+	TRACE(&w->trace, "n%u log begins at slot %u, %u bytes", n->id, first_slot, plog_bytes(n->log));
+	n->first_slot = first_slot;
+	oracle_trimmed(w, n, first_slot);
+	paxos_trimmed(n->core, first_slot);
+	w->n_trims++;
+}
+
+void trim_schedule(struct world *w, struct node *n)
+{
+	if (w->config.trim_us > 0)
+		world_schedule(w, rng_skewed(&w->rng, 100, w->config.trim_us),
+					   (struct event){.kind = EVENT_TRIM, .node = n->id, .life = n->life});
+}
+
+void trim_run(struct world *w, struct node *n)
+{
+	/* The WAL writer came by. */
+	if (w->phase >= PHASE_CONVERGE || rng_chance(&w->rng, 300))
+		database_flush(&n->database);
+	trim_log(w, n);
+	trim_schedule(w, n);
+}
