@@ -101,8 +101,7 @@ void bounds_log(struct world *w, const struct node *n)
 	uint64_t largest = w->config.segment_bytes;
 	uint64_t bytes = disk_bytes(&n->disk, "/segment.", &largest);
 
-	/* What damage left stays until the next start, for people to look at. */
-	if (w->config.trim_us == 0 || w->config.retain_slots || n->log_state.paxos.damage.damaged)
+	if (w->config.trim_us == 0 || w->config.retain_slots)
 		return;
 	if (bytes > w->config.retention_bytes + SEGMENTS_MORE * largest)
 		world_fail(w, "L6", "n%u keeps a log of %u bytes, the retention is %u", n->id, (unsigned) bytes,

@@ -60,7 +60,8 @@ static struct plog_options log_options(const struct world *w)
 {
 	return (struct plog_options){.segment_bytes = w->config.segment_bytes,
 								 .cache_bytes = w->config.cache_bytes,
-								 .min_free_segments = w->config.min_free_segments};
+								 .min_free_segments = w->config.min_free_segments,
+								 .trim_files_max = w->config.trim_files_max};
 }
 
 /* ---------------------------------------------------------------- the core's host */
@@ -229,6 +230,15 @@ static void schedule_sync(struct world *w, struct node *n)
 		schedule(w, n, EVENT_OVERDUE, timeout / 2, 0);
 }
 
+/* D5: that the last sync, a trim's too, completed. */
+static void schedule_completion(struct world *w, struct node *n)
+{
+	if (n->completion_scheduled || !plog_wants_completion(n->log))
+		return;
+	n->completion_scheduled = true;
+	schedule(w, n, EVENT_COMPLETION, rng_between(&w->rng, 0, 50 * SIM_MS), 0);
+}
+
 void node_pump(struct world *w, struct node *n)
 {
 	if (ended(n) || n->core == NULL)
@@ -248,6 +258,7 @@ void node_pump(struct world *w, struct node *n)
 	if (ended(n))
 		return;
 	schedule_sync(w, n);
+	schedule_completion(w, n);
 	schedule_tick(w, n);
 	if (n->n_ring > 0 && !n->drain_scheduled && !n->fenced)
 	{
@@ -538,7 +549,6 @@ static void new_life(struct world *w, struct node *n)
 	n->pull_scheduled = n->sync_scheduled = n->completion_scheduled = false;
 	n->apply_scheduled = n->drain_scheduled = n->apply_stalled = false;
 	n->no_space = n->overdue = n->fetch_scheduled = false;
-	n->left_restoring = 0;
 	n->chosen = n->session = 0;
 	n->nonce = rng_next(&w->rng);
 	n->followed = (struct paxos_ballot){0, 0, 0};
@@ -647,11 +657,6 @@ static void on_sync(struct world *w, struct node *n)
 	if (n->dying)
 		return;
 	node_pump(w, n);
-	if (!ended(n) && !n->completion_scheduled && plog_wants_completion(n->log))
-	{
-		n->completion_scheduled = true;
-		schedule(w, n, EVENT_COMPLETION, rng_between(&w->rng, 0, 50 * SIM_MS), 0);
-	}
 }
 
 static void on_completion(struct world *w, struct node *n)
@@ -760,6 +765,7 @@ static void dispatch_running(struct world *w, struct node *n, const struct event
 			before_input(w, n);
 			if (!ended(n))
 				trim_run(w, n);
+			node_pump(w, n);
 			break;
 		case EVENT_FETCH:
 			before_input(w, n);
@@ -770,6 +776,7 @@ static void dispatch_running(struct world *w, struct node *n, const struct event
 			before_input(w, n);
 			if (!ended(n))
 				snapshot_step(w, n, event->a);
+			node_pump(w, n);
 			break;
 		case EVENT_FENCE:
 			on_fence(w, n, event);

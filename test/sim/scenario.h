@@ -149,5 +149,10 @@ extern const struct scenario scenario_late_pull;
 extern const struct scenario scenario_late_reply;
 extern const struct scenario scenario_all_flights;
 extern const struct scenario scenario_many_segments;
+extern const struct scenario scenario_away;
+extern const struct scenario scenario_away_chained;
+extern const struct scenario scenario_trimmed_past;
+extern const struct scenario scenario_long_sync;
+extern const struct scenario scenario_crash_install;
 
 #endif /* SIM_SCENARIO_H */

@@ -136,6 +136,7 @@ struct sim_config
 	bool retain_slots;        /* of the log its newest slots stay, else bytes of it */
 	uint64_t retention_slots;
 	uint64_t retention_bytes;
+	uint32_t trim_files_max;  /* one trim lets so many files go at most; 0: all */
 	uint32_t chunk_rows;      /* of a snapshot */
 	uint32_t spoiled_chunks;  /* per mille of their rows that arrive with a flipped bit */
 	uint32_t snapshot_faults; /* per mille: one is interrupted, or its node dies, before a step */
@@ -350,6 +351,18 @@ enum sim_outcome
 	OUTCOME_UNKNOWN
 };
 
+/* T5: the next step of a fetch. */
+enum snapshot_step
+{
+	STEP_NONE = 0,
+	STEP_READ, /* the source begins its transaction */
+	STEP_CHUNK,
+	STEP_VERIFY,
+	STEP_BEGIN, /* the log says that a table is being installed */
+	STEP_COMMIT,
+	STEP_TRIM
+};
+
 /* What one transaction leaves behind. */
 struct table
 {
@@ -435,10 +448,11 @@ struct node
 	struct database database;
 	struct table *old_table; /* a copy of it, some time ago; NULL: none */
 	uint64_t first_slot;     /* of the log, as this host trimmed it */
-	uint64_t left_restoring; /* T5: the log says so still, and nothing came of it; 0: not */
 	struct fetch *fetch;     /* of another's table; NULL: none */
 	uint64_t fetches;
 	bool fetch_scheduled;
+	enum snapshot_step dies_before; /* a scenario's */
+	bool dies_alone;
 	bool apply_stalled;
 	uint64_t chosen;              /* as PAXOS_EVENT_CHOSEN said in this life */
 	struct paxos_ballot followed; /* as its heartbeats said last */
@@ -720,6 +734,7 @@ void snapshot_look(struct world *w, struct node *n);
 void snapshot_step(struct world *w, struct node *n, uint64_t serial);
 /* This life is over. */
 void snapshot_forget(struct node *n);
+enum snapshot_step snapshot_next_step(const struct node *n);
 /* Apply waits. */
 bool snapshot_is_loading(const struct node *n);
 /* The log says so, or is about to. */

@@ -11,20 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum step
-{
-	STEP_READ = 1, /* the source begins its transaction */
-	STEP_CHUNK,
-	STEP_VERIFY,
-	STEP_BEGIN, /* "installing" is durable in the log */
-	STEP_COMMIT,
-	STEP_TRIM
-};
-
 struct fetch
 {
 	uint64_t serial;
-	enum step step;
+	enum snapshot_step step;
 	uint32_t source;
 	uint64_t source_life;
 	uint32_t next_row;
@@ -94,6 +84,11 @@ static uint32_t choose_source(struct world *w, const struct node *n)
 
 /* ---------------------------------------------------------------- beginning and ending */
 
+enum snapshot_step snapshot_next_step(const struct node *n)
+{
+	return n->fetch == NULL ? STEP_NONE : n->fetch->step;
+}
+
 bool snapshot_is_loading(const struct node *n)
 {
 	return n->fetch != NULL;
@@ -104,7 +99,7 @@ bool snapshot_is_installing(const struct node *n)
 	return n->fetch != NULL && n->fetch->step >= STEP_BEGIN;
 }
 
-static void next_step(struct world *w, struct node *n, enum step step, sim_time most)
+static void next_step(struct world *w, struct node *n, enum snapshot_step step, sim_time most)
 {
 	n->fetch->step = step;
 	world_schedule(
@@ -291,7 +286,6 @@ static void begin(struct world *w, struct node *n)
 	if (!log_took(w, n, plog_begin_restore(n->log, n->fetch->loaded.applied, &error), &error))
 		return;
 	TRACE(&w->trace, "n%u is installing a table as of slot %u", n->id, n->fetch->loaded.applied);
-	n->left_restoring = 0;
 	oracle_log_synced(w, n);
 	next_step(w, n, STEP_COMMIT, 5 * SIM_MS);
 }
@@ -367,20 +361,31 @@ static void finish(struct world *w, struct node *n)
 		look_later(w, n, SIM_MS);
 }
 
+/* Between two steps of T5's order; as a scenario says, or by chance. */
+static bool dies_here(struct world *w, struct node *n)
+{
+	if (n->dies_before != STEP_NONE)
+		return n->fetch->step == n->dies_before;
+	return w->phase == PHASE_CHAOS && n->fetch->step >= STEP_BEGIN &&
+		   rng_chance(&w->rng, w->config.snapshot_faults);
+}
+
 void snapshot_step(struct world *w, struct node *n, uint64_t serial)
 {
 	if (n->fetch == NULL || n->fetch->serial != serial)
 		return;
-	if (w->phase == PHASE_CHAOS && n->fetch->step >= STEP_BEGIN &&
-		rng_chance(&w->rng, w->config.snapshot_faults))
+	if (dies_here(w, n))
 	{
 		TRACE(&w->trace, "n%u dies while it installs, before step %u", n->id, n->fetch->step);
 		n->disk.dead = true;
-		n->disk.alone = rng_chance(&w->rng, 300);
+		n->disk.alone = n->dies_before != STEP_NONE ? n->dies_alone : rng_chance(&w->rng, 300);
+		n->dies_before = STEP_NONE;
 		return;
 	}
 	switch (n->fetch->step)
 	{
+		case STEP_NONE:
+			break;
 		case STEP_READ:
 		case STEP_CHUNK:
 			transfer(w, n);
@@ -408,17 +413,16 @@ static bool give_up_at_start(struct world *w, struct node *n)
 	struct plog_error error;
 	enum plog_code code;
 
-	n->left_restoring = n->log_state.restoring;
 	if (rng_chance(&w->rng, 500))
 		return true;
 	code = plog_begin_restore(n->log, 0, &error);
 	if (code == PLOG_OK)
-		n->left_restoring = 0;
-	else if (code == PLOG_NO_SPACE && n->disk.full)
+		return true;
+	if (code == PLOG_NO_SPACE && n->disk.full)
 		n->dying = true;
 	else
 		node_log_failed(w, n, code, &error);
-	return code == PLOG_OK;
+	return false;
 }
 
 /* A crash came between the database's transaction and the trim: what was committed holds. */
@@ -447,6 +451,8 @@ bool snapshot_finish_at_start(struct world *w, struct node *n)
 	state->first_slot = slot + 1;
 	if (state->end < slot)
 		state->end = slot;
+	if (state->damage.damaged && state->damage.lowest_written <= slot)
+		state->damage.lowest_written = slot + 1;
 	oracle_restored_to(w, n, slot);
 	return true;
 }

@@ -37,7 +37,16 @@ static bool outgrown(const struct node *n)
 	return status.damage.damaged && status.durable_end < durable_through(n);
 }
 
-void trim_log(struct world *w, struct node *n)
+static void trimmed(struct world *w, struct node *n, uint64_t first_slot)
+{
+	TRACE(&w->trace, "n%u log begins at slot %u, %u bytes", n->id, first_slot, plog_bytes(n->log));
+	n->first_slot = first_slot;
+	oracle_trimmed(w, n, first_slot);
+	paxos_trimmed(n->core, first_slot);
+	w->n_trims++;
+}
+
+static void trim_log(struct world *w, struct node *n)
 {
 	uint64_t first_slot = retained_from(w, n);
 	struct plog_error error;
@@ -45,22 +54,22 @@ void trim_log(struct world *w, struct node *n)
 
 	if (first_slot > durable_through(n) + 1 || outgrown(n))
 		first_slot = durable_through(n) + 1;
-	if (first_slot <= n->first_slot || first_slot <= n->left_restoring || snapshot_is_installing(n))
+	if (first_slot < n->first_slot)
+		first_slot = n->first_slot;
+	if (first_slot <= plog_restoring(n->log) || snapshot_is_installing(n) ||
+		(first_slot == n->first_slot && !plog_has_dead_segments(n->log)))
 		return;
-	oracle_trims(w, n, first_slot);
+	if (first_slot > n->first_slot)
+		oracle_trims(w, n, first_slot);
 	code = plog_trim(n->log, first_slot, &error);
 	if (code == PLOG_NO_SPACE && n->disk.full)
 		return;
 	if (code != PLOG_OK)
-	{
 		node_log_failed(w, n, code, &error);
-		return;
-	}
-	TRACE(&w->trace, "n%u log begins at slot %u, %u bytes", n->id, first_slot, plog_bytes(n->log));
-	n->first_slot = first_slot;
-	oracle_trimmed(w, n, first_slot);
-	paxos_trimmed(n->core, first_slot);
-	w->n_trims++;
+	else if (first_slot > n->first_slot)
+		trimmed(w, n, first_slot);
+	else
+		oracle_log_synced(w, n);
 }
 
 void trim_schedule(struct world *w, struct node *n)

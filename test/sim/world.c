@@ -242,6 +242,7 @@ static void draw_trimming(uint64_t seed, struct sim_config *c)
 	c->retention_slots = rng_chance(&r, 300) ? 0 : rng_skewed(&r, 0, 400);
 	c->segment_bytes = (32u << 10) << rng_below(&r, 3);
 	c->retention_bytes = c->segment_bytes * rng_below(&r, 4);
+	c->trim_files_max = (uint32_t) rng_below(&r, 3);
 }
 
 static void override_config(struct sim_config *c, const struct sim_overrides *o)
