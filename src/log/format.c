@@ -239,6 +239,7 @@ void format_put_marker(uint8_t bytes[PLOG_MARKER_BYTES], const struct plog_marke
 	put64(bytes + 88, marker->end);
 	put64(bytes + 96, marker->completed.segment);
 	put64(bytes + 104, marker->completed.offset);
+	put32(bytes + 112, marker->kinds);
 	put32(bytes, plog_crc32c(identity_crc(identity, offset), bytes + 4, PLOG_MARKER_BYTES - 4));
 }
 
@@ -266,6 +267,7 @@ bool format_get_marker(const uint8_t bytes[PLOG_MARKER_BYTES], struct plog_marke
 	marker->end = get64(bytes + 88);
 	marker->completed.segment = get64(bytes + 96);
 	marker->completed.offset = get64(bytes + 104);
+	marker->kinds = get32(bytes + 112);
 	return true;
 }
 

@@ -62,10 +62,11 @@ enum plog_record_type
 	PLOG_RECORD_DAMAGED = 4,  /* D4: slot lowest written, ballot and end what is named, base the intact end */
 	PLOG_RECORD_FORGIVEN = 5, /* D6: a cluster of one gave its doubtful tail up */
 	PLOG_RECORD_BEGIN = 6,    /* the log begins at slot: trimmed, or behind a snapshot */
-	PLOG_RECORD_RESTORING = 7 /* T5: the database is about to hold a snapshot as of slot; 0: given up */
+	PLOG_RECORD_RESTORING = 7, /* T5: the database is about to hold a snapshot as of slot; 0: given up */
+	PLOG_RECORD_REPAIRED = 8   /* D7: the entry of a slot whose record rotted, at the accepted ballot */
 };
 
-#define PLOG_RECORD_TYPES (PLOG_RECORD_RESTORING + 1)
+#define PLOG_RECORD_TYPES (PLOG_RECORD_REPAIRED + 1)
 #define PLOG_FLAG_DOUBTFUL 1u
 
 struct plog_record
@@ -92,6 +93,7 @@ struct plog_marker
 	struct paxos_ballot accepted; /* of the log with what it covers, and the end of that log (D7: "names") */
 	uint64_t end;
 	struct plog_position completed; /* every sync of what lies before has completed */
+	uint32_t kinds;                 /* types of the records it covers, as bits; 0: not said */
 };
 
 struct plog_metadata

@@ -39,6 +39,24 @@ void log_index_add(struct log_index *index, uint64_t slot, uint16_t type, struct
 		.slot = slot, .segment = place.segment, .offset = place.offset, .count = 1, .type = type};
 }
 
+void log_index_insert(struct log_index *index, uint64_t slot, uint16_t type, struct plog_position place)
+{
+	size_t at = index->count;
+
+	plog_assert(index->count < index->capacity);
+	while (at > 0 && index->extents[at - 1].slot > slot)
+		at--;
+	plog_assert(at == 0 || index->extents[at - 1].slot + index->extents[at - 1].count <= slot);
+	memmove(index->extents + at + 1, index->extents + at, (index->count - at) * sizeof *index->extents);
+	index->count++;
+	index->extents[at] = (struct log_extent){.slot = slot,
+											 .segment = place.segment,
+											 .offset = place.offset,
+											 .count = 1,
+											 .type = type,
+											 .closed = true};
+}
+
 void log_index_cut(struct log_index *index, uint64_t base)
 {
 	struct log_extent *last;
@@ -108,17 +126,21 @@ const struct log_extent *log_index_find(const struct log_index *index, uint64_t 
 	return slot - extent->slot < extent->count ? extent : NULL;
 }
 
-uint64_t log_index_complete_from(const struct log_index *index, uint64_t end)
+uint64_t log_index_complete_from(const struct log_index *index, uint64_t end, const struct paxos_holes *holes)
 {
 	uint64_t from = end + 1;
+	size_t i = index->count;
 
-	for (size_t i = index->count; i > 0; i--)
+	for (;;)
 	{
-		const struct log_extent *extent = &index->extents[i - 1];
+		const struct paxos_slots *hole = holes_find(holes, from - 1);
 
-		if (extent->slot + extent->count != from)
+		if (hole != NULL)
+			from = hole->first;
+		else if (i > 0 && index->extents[i - 1].slot + index->extents[i - 1].count == from)
+			from = index->extents[--i].slot;
+		else
 			break;
-		from = extent->slot;
 	}
 	return from;
 }

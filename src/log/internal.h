@@ -12,6 +12,7 @@
 
 #include "log/format.h"
 #include "log/log.h"
+#include "paxos/holes.h"
 
 #define PLOG_NAME_MAX 64
 #define PLOG_PATH_MAX 1024
@@ -40,8 +41,9 @@ struct log_state
 	struct plog_snapshot at;     /* first slot, end, accepted ballot and epoch */
 	struct paxos_ballot highest; /* of all ballots in records, staged ones too (B4) */
 	struct paxos_damage damage;
-	uint64_t restoring; /* T5: a snapshot as of that slot is being installed; 0: none */
-	bool staging;       /* Y1: staged_first .. staged_end of "staged", from "staged_base" */
+	struct paxos_holes holes; /* D7; "end" is not used: the log's end is at.end */
+	uint64_t restoring;       /* T5: a snapshot as of that slot is being installed; 0: none */
+	bool staging;             /* Y1: staged_first .. staged_end of "staged", from "staged_base" */
 	struct paxos_ballot staged;
 	uint64_t staged_base;
 	uint64_t staged_first;
@@ -52,6 +54,11 @@ struct log_state
 bool log_state_stage_restarts(const struct log_state *state, const struct plog_record *record);
 /* Whether all that an INSTALL record takes over is staged. */
 bool log_state_staged(const struct log_state *state, const struct plog_record *install);
+/* D7: something that was accepted can't be read. */
+static inline bool log_state_damaged(const struct log_state *state)
+{
+	return state->damage.damaged || state->holes.n > 0;
+}
 /* False, and nothing is changed, where the record does not fit what went before it. */
 bool log_state_apply(struct log_state *state, const struct plog_record *record);
 
@@ -121,11 +128,14 @@ void log_index_add(struct log_index *index, uint64_t slot, uint16_t type, struct
 void log_index_cut(struct log_index *index, uint64_t base);
 /* Moves slots base + 1 .. end of "from" (emptied) behind those of "index". */
 void log_index_take(struct log_index *index, struct log_index *from, uint64_t base, uint64_t end);
+/* A slot that was left out.  The place for it was reserved. */
+void log_index_insert(struct log_index *index, uint64_t slot, uint16_t type, struct plog_position place);
 /* Forgets slots before first_slot. */
 void log_index_trim(struct log_index *index, uint64_t first_slot);
 const struct log_extent *log_index_find(const struct log_index *index, uint64_t slot);
-/* The lowest slot from which on everything through end is there; end + 1: not even end. */
-uint64_t log_index_complete_from(const struct log_index *index, uint64_t end);
+/* The lowest slot from which on everything through end is there, or in a hole; end + 1: not even end. */
+uint64_t log_index_complete_from(const struct log_index *index, uint64_t end,
+								 const struct paxos_holes *holes);
 void log_index_free(struct log_index *index);
 
 /* ---------------------------------------------------------------- the open log */
@@ -145,6 +155,14 @@ struct log_cursor
 	uint64_t offset;
 };
 
+/* Bad bytes where the records of slots first .. last were. */
+struct log_lost
+{
+	uint64_t first;
+	uint64_t last;
+	struct plog_position place;
+};
+
 struct plog
 {
 	const struct file_ops *ops;
@@ -159,9 +177,11 @@ struct plog
 	bool metadata_good[2];
 	bool metadata_dirty;
 
-	struct plog_position damage_place; /* where the first bad record was, while damaged */
-	struct log_state state;            /* with everything that plog_write() took */
-	struct log_state placed;           /* with what has its place in a segment */
+	struct plog_position damage_place;     /* where the first bad record was, while damaged */
+	struct log_lost lost[PAXOS_MAX_HOLES]; /* D7: the bad records that replay stepped over */
+	uint32_t n_lost;
+	struct log_state state;  /* with everything that plog_write() took */
+	struct log_state placed; /* with what has its place in a segment */
 	struct log_index index;
 	struct log_index staged_index;
 	struct log_window cache;
@@ -175,9 +195,9 @@ struct plog
 	struct log_item *pending_first; /* not yet placed, in order */
 	struct log_item *pending_last;
 	uint64_t pending_bytes;
-	unsigned pending_installs;
-	uint64_t last_id;     /* of plog_write() */
-	uint64_t reported_id; /* durable_id of the last sync */
+	unsigned pending_installs; /* records among them that change what a slot's record is */
+	uint64_t last_id;          /* of plog_write() */
+	uint64_t reported_id;      /* durable_id of the last sync */
 
 	uint8_t *out; /* placed, not yet written; PLOG_OUT_BYTES */
 	size_t out_length;
@@ -188,6 +208,7 @@ struct plog
 	uint64_t sync_from;             /* what the next marker covers begins here */
 	uint64_t sync_lowest;           /* UINT64_MAX: no slot */
 	uint64_t sync_highest;          /* 0: no slot */
+	uint32_t sync_kinds;            /* types of the records, as bits */
 	struct plog_position synced;    /* all before it is durable */
 	struct plog_position completed; /* what the disk says of that (D5) */
 
@@ -210,6 +231,9 @@ enum plog_code log_fail_memory(struct plog_error *error);
 void log_path(const struct plog *log, const char *name, char path[PLOG_PATH_MAX + PLOG_NAME_MAX]);
 void log_path_in(const char *directory, const char *name, char path[PLOG_PATH_MAX + PLOG_NAME_MAX]);
 enum plog_code log_sync_directory(struct plog *log, struct plog_error *error);
+/* Where the bad record of a slot in a hole is; as an error, PLOG_CORRUPT. */
+struct plog_position log_lost_place(const struct plog *log, uint64_t slot);
+enum plog_code log_fail_hole(const struct plog *log, uint64_t slot, struct plog_error *error);
 /* pread that takes unreadable blocks (EIO) for zeros, which no checksum passes; bytes read, or -errno. */
 int64_t log_read_tolerant(struct plog *log, int handle, uint8_t *buffer, size_t length, uint64_t offset);
 

@@ -195,12 +195,12 @@ static enum plog_code drop_dead_segments(struct plog *log, const struct log_name
 {
 	enum plog_code code = PLOG_OK;
 
-	for (size_t i = 0; i < names->count && code == PLOG_OK && !log->state.damage.damaged; i++)
+	for (size_t i = 0; i < names->count && code == PLOG_OK && !log_state_damaged(&log->state); i++)
 	{
 		if (log_segment_find(log, names->numbers[i]) == NULL)
 			code = log_segment_recycle(log, names->numbers[i], error);
 	}
-	log->dead_segments = log->state.damage.damaged;
+	log->dead_segments = log_state_damaged(&log->state);
 	return code;
 }
 
@@ -260,6 +260,39 @@ static enum plog_code find_or_create(struct plog *log, const struct paxos_id *ne
 	return code;
 }
 
+static void put_place(struct plog_position place, char text[PLOG_PLACE_MAX])
+{
+	snprintf(text, PLOG_PLACE_MAX, "segment.%016" PRIx64 ", offset %" PRIu64, place.segment, place.offset);
+}
+
+/* D7: whole but for the holes; intact is what is before the first.  With damage of another kind they don't help. */
+static void fill_holes(const struct plog *log, struct paxos_durable_state *state)
+{
+	const struct paxos_holes *holes = &log->state.holes;
+
+	state->end = holes->at[0].first - 1;
+	if (state->damage.damaged)
+	{
+		if (state->damage.lowest_written > holes->at[0].first)
+			state->damage.lowest_written = holes->at[0].first;
+		return;
+	}
+	state->holes = *holes;
+	state->holes.end = log->state.at.end;
+	state->damage = (struct paxos_damage){.damaged = true,
+										  .named_ballot = log->state.at.accepted,
+										  .named_slot = log->state.at.end,
+										  .lowest_written = holes->at[0].first};
+}
+
+bool plog_place(const struct plog *log, uint64_t slot, char text[PLOG_PLACE_MAX])
+{
+	if (holes_find(&log->state.holes, slot) == NULL)
+		return false;
+	put_place(log_lost_place(log, slot), text);
+	return true;
+}
+
 static void fill_state(const struct plog *log, uint64_t cut, struct plog_state *state)
 {
 	memset(state, 0, sizeof *state);
@@ -270,12 +303,15 @@ static void fill_state(const struct plog *log, uint64_t cut, struct plog_state *
 	state->paxos.first_slot = log->state.at.first_slot;
 	state->paxos.end = log->state.at.end;
 	state->paxos.damage = log->state.damage;
+	if (log->state.holes.n > 0)
+		fill_holes(log, &state->paxos);
 	state->restoring = log->state.restoring;
 	state->log_bytes = plog_bytes(log);
 	state->tail_bytes_cut = cut;
 	if (log->state.damage.damaged)
-		snprintf(state->damage_place, sizeof state->damage_place, "segment.%016" PRIx64 ", offset %" PRIu64,
-				 log->damage_place.segment, log->damage_place.offset);
+		put_place(log->damage_place, state->damage_place);
+	else if (log->state.holes.n > 0)
+		put_place(log_lost_place(log, log->state.holes.at[0].first), state->damage_place);
 	state->config_length = log->metadata.config_length;
 	memcpy(state->config, log->metadata.config, log->metadata.config_length);
 }
@@ -429,13 +465,13 @@ static bool oldest_is_dead(const struct plog *log)
 	uint64_t oldest = log->chain[0]->header.identity.segment;
 
 	/* What damage left is for people to look at. */
-	return log->chain_length > 1 && !log->state.damage.damaged && !index_needs(&log->index, oldest) &&
+	return log->chain_length > 1 && !log_state_damaged(&log->state) && !index_needs(&log->index, oldest) &&
 		   !index_needs(&log->staged_index, oldest);
 }
 
 bool plog_has_dead_segments(const struct plog *log)
 {
-	return oldest_is_dead(log) || (log->dead_segments && !log->state.damage.damaged);
+	return oldest_is_dead(log) || (log->dead_segments && !log_state_damaged(&log->state));
 }
 
 uint64_t plog_restoring(const struct plog *log)
@@ -453,7 +489,7 @@ enum plog_code plog_trim(struct plog *log, uint64_t first_slot, struct plog_erro
 		return PLOG_OK;
 	/* Also without a record of its own: an install that makes a segment useless must be durable first. */
 	code = write_own(log, begins_anew(log, first_slot) ? &record : NULL, error);
-	if (code == PLOG_OK && log->dead_segments && !log->state.damage.damaged)
+	if (code == PLOG_OK && log->dead_segments && !log_state_damaged(&log->state))
 		code = drop_healed_segments(log, error);
 
 	while (code == PLOG_OK && oldest_is_dead(log) &&

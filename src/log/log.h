@@ -48,16 +48,19 @@ struct plog_options
 /* The largest configuration blob kept in the metadata. */
 #define PLOG_CONFIG_MAX 3584
 
+/* "segment.0000000000000001, offset 8192" */
+#define PLOG_PLACE_MAX 96
+
 /* What the directory holds, after recovery; all durable. */
 struct plog_state
 {
 	struct paxos_id store_id;
-	uint64_t run;                     /* of this life: already raised and durable in both copies (B4, X1) */
-	struct paxos_durable_state paxos; /* "applied" is 0; the host fills it in */
-	uint64_t log_bytes;               /* of all segment files */
-	uint64_t tail_bytes_cut;          /* D6: torn bytes cut off by this recovery */
-	uint64_t restoring;               /* T5: a snapshot as of that slot was being installed; 0: none */
-	char damage_place[96];            /* file and offset of the first bad record, while damaged; else "" */
+	uint64_t run;                      /* of this life: already raised and durable in both copies (B4, X1) */
+	struct paxos_durable_state paxos;  /* "applied" is 0; the host fills it in */
+	uint64_t log_bytes;                /* of all segment files */
+	uint64_t tail_bytes_cut;           /* D6: torn bytes cut off by this recovery */
+	uint64_t restoring;                /* T5: a snapshot as of that slot was being installed; 0: none */
+	char damage_place[PLOG_PLACE_MAX]; /* file and offset of the first bad record, while damaged; else "" */
 	uint32_t config_length;
 	uint8_t config[PLOG_CONFIG_MAX]; /* opaque: formation and configuration (formation.h) */
 };
@@ -117,6 +120,9 @@ enum plog_code plog_read(struct plog *log, uint64_t slot, struct paxos_entry *en
 /* The ballot and epoch of the record that holds slot. */
 enum plog_code plog_read_ballot(struct plog *log, uint64_t slot, uint64_t *epoch, struct paxos_ballot *ballot,
 								struct plog_error *error);
+
+/* Where the bad record of a slot is that D7's holes hold.  False: the slot is in none. */
+bool plog_place(const struct plog *log, uint64_t slot, char text[PLOG_PLACE_MAX]);
 
 /* Frees what plog_read() brought from disk. */
 void plog_release_reads(struct plog *log);

@@ -81,14 +81,15 @@ static enum plog_code scan_extent(struct plog *log, const struct log_extent *ext
 	struct log_segment *segment = log_segment_find(log, extent->segment);
 	uint64_t offset = extent->offset;
 	uint8_t head[FIRST_READ];
+	bool in_order = extent->type != PLOG_RECORD_REPAIRED; /* these lie behind what was written later */
 	enum plog_code ready;
 
 	plog_assert(segment != NULL);
 	ready = log_segment_ready(log, segment, error);
 	if (ready != PLOG_OK)
 		return ready;
-	if (log->cursor.slot != 0 && log->cursor.segment == extent->segment && log->cursor.offset >= offset &&
-		log->cursor.slot >= extent->slot && log->cursor.slot <= slot)
+	if (in_order && log->cursor.slot != 0 && log->cursor.segment == extent->segment &&
+		log->cursor.offset >= offset && log->cursor.slot >= extent->slot && log->cursor.slot <= slot)
 		offset = log->cursor.offset;
 	for (;;)
 	{
@@ -112,7 +113,7 @@ static enum plog_code scan_extent(struct plog *log, const struct log_extent *ext
 		{
 			enum plog_code code = load_record(log, segment, slot, offset, head, got, item, error);
 
-			if (code == PLOG_OK)
+			if (code == PLOG_OK && in_order)
 				log->cursor =
 					(struct log_cursor){slot + 1, extent->segment, offset + format_padded(record.length)};
 			return code;
@@ -134,7 +135,7 @@ static const struct log_index *find_behind_pending(const struct plog *log, uint6
 	struct log_state state = log->placed;
 
 	*item = NULL;
-	/* Only an install makes the cache drop what waits. */
+	/* Only an install makes the cache drop what waits, and a repaired entry is not in it. */
 	if (log->pending_installs == 0)
 		return index;
 	for (struct log_item *next = log->pending_first; next != NULL; next = next->next_pending)
@@ -161,6 +162,12 @@ static const struct log_index *find_behind_pending(const struct plog *log, uint6
 		{
 			*item = staged;
 			index = staged == NULL ? staged_index : NULL;
+		}
+		else if (record->type == PLOG_RECORD_REPAIRED && record->slot == slot &&
+				 holes_find(&state.holes, slot) != NULL)
+		{
+			*item = next;
+			index = NULL;
 		}
 		fits = log_state_apply(&state, record);
 		plog_assert(fits);
@@ -196,6 +203,8 @@ static enum plog_code find_item(struct plog *log, uint64_t slot, struct plog_err
 	if (code != PLOG_OK)
 		return code;
 	plog_assert(index != NULL);
+	if (holes_find(&log->state.holes, slot) != NULL)
+		return log_fail_hole(log, slot, error);
 	extent = log_index_find(index, slot);
 	plog_assert(extent != NULL);
 	code = scan_extent(log, extent, slot, item, error);

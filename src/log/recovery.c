@@ -2,8 +2,8 @@
  * recovery.c - what a start makes of the segments it finds (D4 to D7).
  *
  * The segments form a chain: each header says where it continues from, and everything before that place is
- * durable.  Records are replayed along it until the first bad one; markers alone judge that one.  Then a new
- * segment takes what lies behind the last sync known completed, because after a failed sync the page cache
+ * durable.  Records are replayed along it until the first bad one; markers alone judge that one.  Where they say
+ * exactly what it was, replay steps over it and goes on: it leaves a hole, and the chain stays.  Then a new segment takes what lies behind the last sync known completed, because after a failed sync the page cache
  * may show what the disk has not got (D4), and, if there is damage, a record that says so.  The new segment
  * gets its name when it is durable, so a crash before that repeats all of this from the same files.
  */
@@ -38,6 +38,10 @@ struct recovery
 	size_t stop_index;              /* of its segment in the chain */
 	bool stopped_early;             /* there is a bad one, before the chain's end or completed */
 	bool replace_last;              /* the last segment is copied whole and leaves the chain */
+
+	bool step_over; /* D7: replay goes on behind bad records of which the markers say what they were */
+	bool unsure;    /* ... but what was found behind them does not fit: without it, then */
+	bool again;     /* ... they are in what would be copied: with replace_last false, then */
 
 	bool damaged; /* found now */
 	struct paxos_damage damage;
@@ -306,6 +310,118 @@ static enum plog_code replay_record(struct recovery *r, const uint8_t *bytes,
 	return PLOG_OK;
 }
 
+/* ---------------------------------------------------------------- stepping over what is bad (D7) */
+
+/* The marker whose bytes a place lies in. */
+struct cover
+{
+	uint64_t place;
+	struct plog_marker marker; /* .to 0: none */
+};
+
+static void note_cover(void *argument, const struct plog_marker *marker)
+{
+	struct cover *c = argument;
+
+	if (marker->from <= c->place && c->place < marker->to)
+		c->marker = *marker;
+}
+
+/*
+ * Whether the marker says exactly what its bytes were: entries of the ballot that the log had accepted before and has
+ * after, one behind the other, each slot once; and that the sync of all that completed.
+ */
+static bool tells_entries(const struct recovery *r, const struct plog_marker *m, struct plog_position to,
+						  bool last)
+{
+	const struct log_state *state = &r->log->state;
+
+	return m->kinds == 1u << PLOG_RECORD_ENTRY &&
+		   paxos_ballot_compare(m->accepted, state->at.accepted) == 0 && m->highest == m->end &&
+		   m->lowest <= state->at.end + 1 && m->lowest >= state->at.first_slot && m->end > state->at.end &&
+		   !state->damage.damaged && (!last || plog_position_compare(to, r->completed) <= 0);
+}
+
+/* Where a good record of one of the slots behind the bad one begins, and its slot; "to": nowhere before. */
+static enum plog_code next_entry(struct recovery *r, struct log_segment *segment, uint64_t to, uint64_t end,
+								 uint64_t *offset, uint64_t *slot)
+{
+	const struct plog_snapshot *now = &r->log->state.at;
+	enum plog_code code = PLOG_OK;
+
+	for (uint64_t at = *offset + PLOG_RECORD_HEADER; at + PLOG_RECORD_HEADER <= to; at += 8)
+	{
+		const uint8_t *bytes = scan_bytes(r, segment, at, PLOG_RECORD_HEADER, &code);
+		struct plog_record record;
+
+		if (bytes == NULL)
+			break;
+		format_get_record(bytes, &record);
+		if (record.type != PLOG_RECORD_ENTRY || record.version != 1 || record.slot <= now->end + 1 ||
+			record.slot > end || record.epoch != now->epoch ||
+			paxos_ballot_compare(record.ballot, now->accepted) != 0 ||
+			!format_length_possible(record.length, to - at))
+			continue;
+		bytes = scan_bytes(r, segment, at, record.length, &code);
+		if (code != PLOG_OK)
+			break;
+		if (bytes == NULL || !format_record_good(bytes, record.length, &segment->header.identity, at))
+			continue;
+		*offset = at;
+		*slot = record.slot;
+		return PLOG_OK;
+	}
+	*offset = to;
+	*slot = end + 1;
+	return code;
+}
+
+static bool lose_slots(struct plog *log, uint64_t first, uint64_t last, struct plog_position place)
+{
+	if (log->n_lost == PAXOS_MAX_HOLES || !holes_add(&log->state.holes, first, last) ||
+		!holes_add(&log->placed.holes, first, last))
+		return false;
+	log->lost[log->n_lost++] = (struct log_lost){first, last, place};
+	log->state.at.end = log->placed.at.end = last;
+	return true;
+}
+
+/*
+ * The record at *offset is bad: moves *offset behind it where the markers tell what it was.  Repaired entries that are
+ * bad, whether their sync completed or not, leave the holes as they were.
+ */
+static enum plog_code step_over(struct recovery *r, struct log_segment *segment, uint64_t limit,
+								uint64_t *offset)
+{
+	bool last = segment == log_current(r->log);
+	uint64_t number = segment->header.identity.segment;
+	struct plog_position place = {number, *offset};
+	struct cover cover = {.place = *offset};
+	enum plog_code code = each_marker(r, segment, note_cover, &cover);
+	struct plog_position to = {number, cover.marker.to};
+	uint64_t next = *offset;
+	uint64_t slot;
+
+	if (code != PLOG_OK || cover.marker.to == 0 || cover.marker.to > limit || cover.marker.to % 8 != 0)
+		return code;
+	if (cover.marker.kinds == 1u << PLOG_RECORD_REPAIRED)
+	{
+		*offset = cover.marker.to;
+		return PLOG_OK;
+	}
+	if (!tells_entries(r, &cover.marker, to, last))
+		return PLOG_OK;
+	if (plog_position_compare(place, r->copy_from) >= 0)
+	{
+		r->again = r->replace_last;
+		return PLOG_OK;
+	}
+	code = next_entry(r, segment, cover.marker.to, cover.marker.end, &next, &slot);
+	if (code == PLOG_OK && lose_slots(r->log, r->log->state.at.end + 1, slot - 1, place))
+		*offset = next;
+	return code;
+}
+
 /* Replays chain[i]; r->stop is where it ended. */
 static enum plog_code replay_segment(struct recovery *r, size_t i)
 {
@@ -327,6 +443,19 @@ static enum plog_code replay_segment(struct recovery *r, size_t i)
 			code = replay_record(r, bytes, &record, r->stop, &fits);
 		if (code != PLOG_OK)
 			return code;
+		if (bytes == NULL && r->step_over)
+		{
+			uint64_t next = offset;
+
+			code = step_over(r, segment, limit, &next);
+			if (code != PLOG_OK)
+				return code;
+			if (next > offset)
+			{
+				r->stop.offset = offset = next;
+				continue;
+			}
+		}
 		if (bytes == NULL || !fits)
 			break;
 		if (record.type == PLOG_RECORD_DAMAGED && record.length >= PLOG_RECORD_HEADER + 16)
@@ -335,6 +464,15 @@ static enum plog_code replay_segment(struct recovery *r, size_t i)
 		r->stop.offset = offset;
 	}
 	return PLOG_OK;
+}
+
+/* Whether the state in a segment's header is the one that replay found there. */
+static bool continues(const struct plog *log, const struct log_segment *segment)
+{
+	const struct plog_snapshot *begin = &segment->header.begin;
+
+	return segment->bad || (begin->end == log->state.at.end && begin->epoch == log->state.at.epoch &&
+							paxos_ballot_compare(begin->accepted, log->state.at.accepted) == 0);
 }
 
 static enum plog_code replay(struct recovery *r)
@@ -354,6 +492,8 @@ static enum plog_code replay(struct recovery *r)
 			return code;
 		if (!log->chain[i]->bad)
 			r->good_end = r->stop;
+		if (i + 1 < log->chain_length && !continues(log, log->chain[i + 1]))
+			r->unsure = true;
 		/* Before a segment whose header is lost, the end is wherever records end. */
 		if (log->chain[i]->bad ||
 			(i + 1 < log->chain_length && !log->chain[i + 1]->bad && r->stop.offset < limit_of(log, i)))
@@ -472,7 +612,7 @@ static enum plog_code take_damage(struct recovery *r)
 static enum plog_code judge_missing(struct recovery *r)
 {
 	struct plog *log = r->log;
-	uint64_t from = log_index_complete_from(&log->index, log->placed.at.end);
+	uint64_t from = log_index_complete_from(&log->index, log->placed.at.end, &log->placed.holes);
 	struct plog_record begin = {.type = PLOG_RECORD_BEGIN, .slot = from};
 	enum plog_code code;
 
@@ -494,6 +634,24 @@ static enum plog_code judge_missing(struct recovery *r)
 	if (code == PLOG_OK)
 		code = log_place_pending(log, r->error);
 	return code;
+}
+
+/*
+ * D7: holes are left as they are only where nothing else is wrong; and not with a Sync among what is copied, of which a
+ * part may be missing.
+ */
+static bool is_unsure(const struct recovery *r)
+{
+	const struct plog *log = r->log;
+
+	if (log->state.holes.n == 0)
+		return false;
+	for (const struct log_item *item = log->pending_first; item != NULL; item = item->next_pending)
+		if (item->record.type == PLOG_RECORD_INSTALL)
+			return true;
+	return r->unsure || r->damaged || log->state.damage.damaged ||
+		   log_index_complete_from(&log->index, log->placed.at.end, &log->placed.holes) >
+			   log->placed.at.first_slot;
 }
 
 /* Where the new segment continues from; the segments behind that place leave the chain. */
@@ -573,6 +731,34 @@ static enum plog_code plan_copy(struct recovery *r)
 	return code;
 }
 
+/* Replays and judges from the begin, whatever an earlier attempt has found. */
+static enum plog_code attempt(struct recovery *r, uint64_t *tail_bytes_cut)
+{
+	struct plog *log = r->log;
+	enum plog_code code;
+
+	while (log->pending_first != NULL)
+	{
+		struct log_item *item = log->pending_first;
+
+		log->pending_first = item->next_pending;
+		log_item_release(item);
+	}
+	log->pending_last = NULL;
+	log->pending_bytes = 0;
+	log->pending_installs = 0;
+	log_window_clear(&log->cache);
+	log_window_clear(&log->staged_cache);
+	log->index.count = log->staged_index.count = 0;
+	log->n_lost = 0;
+	memset(&log->placed, 0, sizeof log->placed);
+	r->damaged = r->stopped_early = r->unsure = r->again = false;
+	r->damage = (struct paxos_damage){0};
+	*tail_bytes_cut = 0;
+	code = replay(r);
+	return code == PLOG_OK ? judge(r, tail_bytes_cut) : code;
+}
+
 static enum plog_code recover(struct recovery *r, const struct log_names *names, uint64_t *tail_bytes_cut)
 {
 	enum plog_code code = build_chain(r, names);
@@ -580,9 +766,20 @@ static enum plog_code recover(struct recovery *r, const struct log_names *names,
 	if (code == PLOG_OK)
 		code = plan_copy(r);
 	if (code == PLOG_OK)
-		code = replay(r);
-	if (code == PLOG_OK)
-		code = judge(r, tail_bytes_cut);
+		code = attempt(r, tail_bytes_cut);
+	if (code == PLOG_OK && r->again)
+	{
+		r->replace_last = false;
+		r->copy_from = r->completed;
+		code = attempt(r, tail_bytes_cut);
+	}
+	if (code == PLOG_OK && is_unsure(r))
+	{
+		r->step_over = false;
+		code = plan_copy(r);
+		if (code == PLOG_OK)
+			code = attempt(r, tail_bytes_cut);
+	}
 	if (code != PLOG_OK)
 		return code;
 	if (r->damaged)
@@ -597,7 +794,7 @@ static enum plog_code recover(struct recovery *r, const struct log_names *names,
 enum plog_code log_recover(struct plog *log, const struct log_names *names, uint64_t *tail_bytes_cut,
 						   struct plog_error *error)
 {
-	struct recovery r = {.log = log, .error = error, .capacity = SCAN_BYTES};
+	struct recovery r = {.log = log, .error = error, .capacity = SCAN_BYTES, .step_over = true};
 	enum plog_code code;
 
 	*tail_bytes_cut = 0;

@@ -494,6 +494,7 @@ void log_segment_use(struct plog *log, struct log_segment *segment)
 	log->sync_from = segment->header.data_offset;
 	log->sync_lowest = UINT64_MAX;
 	log->sync_highest = 0;
+	log->sync_kinds = 0;
 	log->next_marker = 0;
 	close_old_segments(log, segment);
 }

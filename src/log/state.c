@@ -40,6 +40,8 @@ static bool apply_install(struct log_state *state, const struct plog_record *rec
 		return false;
 	if (record->base > state->at.end || record->base + 1 < state->at.first_slot)
 		state->at.first_slot = record->base + 1;
+	holes_cut(&state->holes, record->base);
+	holes_trim(&state->holes, state->at.first_slot);
 	state->at.end = record->end;
 	state->at.accepted = record->ballot;
 	state->at.epoch = record->epoch;
@@ -60,6 +62,7 @@ static void apply_begin(struct log_state *state, uint64_t slot)
 		state->at.end = state->at.first_slot - 1;
 	if (state->damage.damaged && state->damage.lowest_written < slot)
 		state->damage.lowest_written = slot;
+	holes_trim(&state->holes, state->at.first_slot);
 	if (slot > state->restoring)
 		state->restoring = 0;
 }
@@ -101,6 +104,11 @@ bool log_state_apply(struct log_state *state, const struct plog_record *record)
 			break;
 		case PLOG_RECORD_RESTORING:
 			state->restoring = record->slot;
+			break;
+		case PLOG_RECORD_REPAIRED:
+			if (paxos_ballot_compare(record->ballot, state->at.accepted) != 0 ||
+				!holes_fill(&state->holes, record->slot))
+				return false;
 			break;
 	}
 	if (paxos_ballot_compare(record->ballot, state->highest) > 0)

@@ -4,6 +4,7 @@
 #include "log/internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,24 @@ enum plog_code log_fail_io(struct plog *log, struct plog_error *error, int64_t r
 	log->dead = true;
 	return log_fail(error, PLOG_IO, (int) -result, "could not %s file \"%s/%s\": %s", what, log->directory,
 					name, strerror((int) -result));
+}
+
+struct plog_position log_lost_place(const struct plog *log, uint64_t slot)
+{
+	for (uint32_t i = 0; i < log->n_lost; i++)
+		if (log->lost[i].first <= slot && slot <= log->lost[i].last)
+			return log->lost[i].place;
+	return (struct plog_position){0};
+}
+
+enum plog_code log_fail_hole(const struct plog *log, uint64_t slot, struct plog_error *error)
+{
+	struct plog_position place = log_lost_place(log, slot);
+
+	return log_fail(error, PLOG_CORRUPT, 0,
+					"the record of slot %" PRIu64 " in file \"%s/segment.%016" PRIx64 "\", offset %" PRIu64
+					", is damaged",
+					slot, log->directory, place.segment, place.offset);
 }
 
 enum plog_code log_fail_memory(struct plog_error *error)

@@ -8,6 +8,11 @@
 
 /* ---------------------------------------------------------------- taking */
 
+static bool changes_old_slots(const struct plog_record *record)
+{
+	return record->type == PLOG_RECORD_INSTALL || record->type == PLOG_RECORD_REPAIRED;
+}
+
 void log_pending_push(struct plog *log, struct log_item *item)
 {
 	item->references++;
@@ -18,7 +23,7 @@ void log_pending_push(struct plog *log, struct log_item *item)
 		log->pending_first = item;
 	log->pending_last = item;
 	log->pending_bytes += format_padded(item->record.length);
-	if (item->record.type == PLOG_RECORD_INSTALL)
+	if (changes_old_slots(&item->record))
 		log->pending_installs++;
 }
 
@@ -58,6 +63,7 @@ static bool take_item(struct plog *log, struct log_item *item)
 		case PLOG_RECORD_FORGIVEN:
 		case PLOG_RECORD_BEGIN:
 		case PLOG_RECORD_RESTORING:
+		case PLOG_RECORD_REPAIRED: /* not among the newest */
 			break;
 	}
 	log_pending_push(log, item);
@@ -102,6 +108,10 @@ static struct plog_record record_of_write(const struct paxos_write *write, uint3
 			record.type = PLOG_RECORD_INSTALL;
 			record.base = write->base;
 			record.end = write->end;
+			break;
+		case PAXOS_WRITE_REPAIR:
+			record.type = PLOG_RECORD_REPAIRED;
+			record.slot = write->first_slot + i;
 			break;
 		case PAXOS_WRITE_PROMISE:
 			plog_assert(false);
@@ -199,6 +209,8 @@ bool log_placed_apply(struct plog *log, const struct plog_record *record, struct
 {
 	bool restarts = log_state_stage_restarts(&log->placed, record);
 	bool installs = log->placed.staging && paxos_ballot_compare(log->placed.staged, record->ballot) == 0;
+	bool repairs =
+		record->type == PLOG_RECORD_REPAIRED && holes_find(&log->placed.holes, record->slot) != NULL;
 
 	if (!log_state_apply(&log->placed, record))
 		return false;
@@ -219,6 +231,10 @@ bool log_placed_apply(struct plog *log, const struct plog_record *record, struct
 			break;
 		case PLOG_RECORD_BEGIN:
 			log_index_trim(&log->index, log->placed.at.first_slot);
+			break;
+		case PLOG_RECORD_REPAIRED:
+			if (repairs)
+				log_index_insert(&log->index, record->slot, record->type, place);
 			break;
 		case PLOG_RECORD_DAMAGED:
 		case PLOG_RECORD_FORGIVEN:
@@ -279,6 +295,7 @@ static void note_slots(struct plog *log, const struct plog_record *record)
 	uint64_t lowest = record->slot;
 	uint64_t highest = record->slot;
 
+	log->sync_kinds |= 1u << record->type;
 	if (record->type == PLOG_RECORD_DAMAGED || record->type == PLOG_RECORD_FORGIVEN ||
 		record->type == PLOG_RECORD_BEGIN || record->type == PLOG_RECORD_RESTORING)
 		return;
@@ -360,7 +377,7 @@ enum plog_code log_place_pending(struct plog *log, struct plog_error *error)
 		if (log->pending_first == NULL)
 			log->pending_last = NULL;
 		log->pending_bytes -= format_padded(item->record.length);
-		if (item->record.type == PLOG_RECORD_INSTALL)
+		if (changes_old_slots(&item->record))
 			log->pending_installs--;
 		log_item_release(item);
 	}
@@ -386,6 +403,7 @@ enum plog_code log_write_marker(struct plog *log, bool covering, struct plog_err
 		.accepted = log->placed.at.accepted,
 		.end = log->placed.at.end,
 		.completed = log->synced,
+		.kinds = covering ? log->sync_kinds : 0,
 	};
 	int64_t result;
 
@@ -423,6 +441,7 @@ enum plog_code log_sync_segment(struct plog *log, struct plog_error *error)
 	log->sync_from = log->write_offset;
 	log->sync_lowest = UINT64_MAX;
 	log->sync_highest = 0;
+	log->sync_kinds = 0;
 	return PLOG_OK;
 }
 

@@ -121,6 +121,7 @@ static void begin_log(struct paxos *p, uint64_t first_slot)
 	outgrow_damage(&p->damage, first_slot - 1);
 	outgrow_damage(&p->durable.damage, first_slot - 1);
 	p->first_slot = max_u64(p->first_slot, first_slot);
+	repair_trimmed(p, p->first_slot);
 }
 
 void paxos_trimmed(struct paxos *p, uint64_t first_slot)

@@ -8,6 +8,7 @@
 #define PAXOS_INTERNAL_H
 
 #include "paxos/command.h"
+#include "paxos/holes.h"
 #include "paxos/paxos.h"
 #include "paxos/quorum.h"
 
@@ -121,6 +122,30 @@ struct origin
 	uint64_t sequence;
 };
 
+/* D7, as the one that lacks something: what this peer was asked. */
+struct asked
+{
+	uint64_t cursor; /* the next slot to ask for */
+	uint64_t sequence;
+	uint64_t slot; /* slot .. end are asked for */
+	uint64_t end;
+	uint64_t asked_ms;
+	bool waits;
+	bool passed; /* it was asked for all that is missing, since it is connected */
+	uint64_t passed_ms;
+};
+
+/* D7, as one that may have it. */
+struct repair_owed
+{
+	bool owed;
+	struct paxos_ballot accepted;
+	uint64_t slot;
+	uint64_t end;
+	uint64_t chosen;
+	uint64_t sequence;
+};
+
 struct peer
 {
 	struct paxos_member member;
@@ -162,6 +187,9 @@ struct peer
 	struct paxos_ballot chunk_accepted; /* the accepted ballot that was promised */
 	uint64_t chunk_slot;                /* ... behind this slot */
 
+	struct asked asked;
+	struct repair_owed repair_owed;
+
 	struct follower follower;
 	struct origin origin;
 
@@ -188,6 +216,14 @@ struct staging
 	uint64_t end;
 	uint64_t through; /* staged so far */
 	uint64_t after;   /* id of the last stage write */
+};
+
+/* D7: this node's log lacks slots, and gets them back. */
+struct repair
+{
+	bool active;
+	struct paxos_holes holes; /* what is missing and not yet handed to the log */
+	uint64_t after;           /* id of the last REPAIR write */
 };
 
 /* P1: the log this candidate adopts. */
@@ -312,6 +348,7 @@ struct paxos
 	uint64_t progress_ms;        /* E6 */
 	uint64_t connected_ms;       /* E7: last round in which it was quorum-connected */
 	struct staging staging;
+	struct repair repair;
 
 	/* election */
 	uint64_t round;
@@ -415,6 +452,8 @@ void write_append(struct paxos *p, const struct paxos_entry *entries, uint32_t n
 void write_stage(struct paxos *p, struct paxos_ballot ballot, uint64_t base, uint64_t first_slot,
 				 const struct paxos_entry *entries, uint32_t n_entries);
 void write_install(struct paxos *p, struct paxos_ballot ballot, uint64_t base, uint64_t end);
+void write_repair(struct paxos *p, uint64_t first_slot, const struct paxos_entry *entries,
+				  uint32_t n_entries);
 void writes_durable(struct paxos *p, uint64_t id);
 bool over_unapplied_limit(const struct paxos *p);
 void forget_applied_bytes(struct paxos *p);
@@ -445,6 +484,7 @@ bool recv_pull(struct paxos *p, struct peer *peer, const struct paxos_message *m
 bool recv_chunk(struct paxos *p, struct peer *peer, const struct paxos_message *m);
 void phase1_durable(struct paxos *p);
 void phase1_tick(struct paxos *p);
+void phase1_repaired(struct paxos *p);
 void owe_promise(struct paxos *p, struct peer *peer, struct paxos_ballot ballot);
 void owe_refuse(struct paxos *p, struct peer *peer, struct paxos_ballot ballot);
 bool send_phase1(struct paxos *p, struct peer *peer, struct paxos_message *m);
@@ -458,6 +498,17 @@ bool recv_sync_progress(struct paxos *p, struct peer *peer, const struct paxos_m
 void staging_durable(struct paxos *p);
 bool send_sync(struct paxos *p, struct peer *peer, struct paxos_message *m);
 bool send_sync_progress(struct paxos *p, struct peer *peer, struct paxos_message *m);
+
+/* repair.c: D7, single records from peers */
+void repair_create(struct paxos *p, const struct paxos_holes *holes);
+void repair_durable(struct paxos *p);
+void repair_trimmed(struct paxos *p, uint64_t first_slot);
+void repair_forget_peer(struct peer *peer);
+void repair_tick(struct paxos *p);
+bool recv_repair_ask(struct paxos *p, struct peer *peer, const struct paxos_message *m);
+bool recv_repair(struct paxos *p, struct peer *peer, const struct paxos_message *m);
+bool send_repair_ask(struct paxos *p, struct peer *peer, struct paxos_message *m);
+bool send_repair(struct paxos *p, struct peer *peer, struct paxos_message *m);
 
 /* phase2.c */
 bool recv_accept(struct paxos *p, struct peer *peer, const struct paxos_message *m);

@@ -111,6 +111,7 @@ struct paxos *paxos_create(void *memory, const struct paxos_config *config,
 	p->end = p->durable.end = state->end;
 	p->first_slot = state->first_slot;
 	p->damage = p->durable.damage = state->damage;
+	repair_create(p, &state->holes);
 	p->applied = state->applied;
 	/* A5; and all before a trimmed log */
 	p->chosen = p->scanned = p->event_chosen = max_u64(state->applied, proven_first_slot(p) - 1);
@@ -142,6 +143,7 @@ void paxos_tick(struct paxos *p, uint64_t now_ms)
 	election_tick(p);
 	phase1_tick(p);
 	staging_durable(p);
+	repair_tick(p);
 	followers_tick(p);
 	proposer_tick(p);
 	reads_tick(p);
@@ -182,6 +184,7 @@ void paxos_disconnected(struct paxos *p, uint32_t node_id, bool reset)
 	peer->promise.owed = peer->refuse.owed = peer->accepted.owed = false;
 	peer->owe_gap = peer->owe_sync_progress = peer->owe_chunk = false;
 	peer->owe_round_reply = peer->owe_read_reply = false;
+	repair_forget_peer(peer);
 	if (peer->follower.progress == PROGRESS_ACCEPT)
 		peer->follower.next = peer->follower.match + 1;
 	else if (peer->follower.progress == PROGRESS_SYNC)
@@ -281,6 +284,10 @@ static bool dispatch(struct paxos *p, struct peer *peer, const struct paxos_mess
 			return recv_read_round_reply(p, peer, m);
 		case PAXOS_FENCE:
 			return recv_fence(p, m);
+		case PAXOS_REPAIR_ASK:
+			return recv_repair_ask(p, peer, m);
+		case PAXOS_REPAIR:
+			return recv_repair(p, peer, m);
 		case PAXOS_TRIMMED:
 			return recv_trimmed(p, peer, m);
 	}
@@ -337,6 +344,7 @@ void paxos_durable(struct paxos *p, uint64_t id)
 	if (p->role == PAXOS_FENCED)
 		return;
 	writes_durable(p, id);
+	repair_durable(p);
 	if (p->n_voters == 1)
 		p->progress_ms = p->now_ms;
 	phase1_durable(p);
@@ -395,14 +403,15 @@ static bool next_control(struct paxos *p, struct peer *peer, struct paxos_messag
 		send_heartbeat(p, peer, false, m);
 		return true;
 	}
-	return send_phase1(p, peer, m) || send_accepted(p, peer, m) || send_sync_progress(p, peer, m) ||
-		   send_trimmed(p, peer, m) || send_reads(p, peer, m) || send_forward_reply(p, peer, m);
+	return send_phase1(p, peer, m) || send_repair_ask(p, peer, m) || send_accepted(p, peer, m) ||
+		   send_sync_progress(p, peer, m) || send_trimmed(p, peer, m) || send_reads(p, peer, m) ||
+		   send_forward_reply(p, peer, m);
 }
 
 static bool next_bulk(struct paxos *p, struct peer *peer, struct paxos_message *m)
 {
 	return send_forward(p, peer, m) || send_accept(p, peer, m) || send_sync(p, peer, m) ||
-		   send_chunk(p, peer, m);
+		   send_chunk(p, peer, m) || send_repair(p, peer, m);
 }
 
 /* A message without content yet; the makers fill in their own fields. */

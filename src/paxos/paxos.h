@@ -101,6 +101,29 @@ struct paxos_damage
 	struct paxos_ballot named_ballot;
 	uint64_t named_slot;
 	uint64_t lowest_written;
+	bool repairing;     /* what is missing is known (struct paxos_holes), and some node may have it */
+	uint64_t lost_slot; /* ... or every voter has said that it lacks this one, too; 0: not so */
+};
+
+/* Ranges of slots that holes.h deals with; more is not told apart. */
+#define PAXOS_MAX_HOLES 64
+
+/* first .. last */
+struct paxos_slots
+{
+	uint64_t first;
+	uint64_t last;
+};
+
+/*
+ * D7: records that rotted in a log of which all else is known: the log ends at "end", at the accepted ballot, and lacks
+ * these slots, by rising slot.  None: damage of another kind, or no damage.
+ */
+struct paxos_holes
+{
+	uint64_t end;
+	uint32_t n;
+	struct paxos_slots at[PAXOS_MAX_HOLES];
 };
 
 /* What recovery found; all of it durable. */
@@ -113,6 +136,8 @@ struct paxos_durable_state
 	uint64_t applied; /* slots the database has applied, durably or not; where chosen begins.  Below
 					   * first_slot - 1: the database is older than the log and needs another's table (T5) */
 	struct paxos_damage damage;
+	struct paxos_holes
+		holes; /* while damaged: what, put back, makes the log whole; "end" above is before the first */
 };
 
 /* ---------------------------------------------------------------- messages */
@@ -138,11 +163,13 @@ enum paxos_message_type
 	PAXOS_READ_REPLY,
 	PAXOS_READ_ROUND, /* R1: the quorum round */
 	PAXOS_READ_ROUND_REPLY,
-	PAXOS_FENCE,  /* X1: two runs of one node are alive */
-	PAXOS_TRIMMED /* P1: what the follower lacks is before the leader's first slot: it needs the table */
+	PAXOS_FENCE,      /* X1: two runs of one node are alive */
+	PAXOS_TRIMMED,    /* P1: what the follower lacks is before the leader's first slot: it needs the table */
+	PAXOS_REPAIR_ASK, /* D7: what slots slot + 1 .. end held, under that accepted ballot, or chosen */
+	PAXOS_REPAIR /* ... the first of these that the sender has, and those behind it; none: it has none of them */
 };
 
-#define PAXOS_MESSAGE_TYPES (PAXOS_TRIMMED + 1)
+#define PAXOS_MESSAGE_TYPES (PAXOS_REPAIR + 1)
 
 /*
  * One message.  The head is in every one; "ballot" is the ballot that the message is about.  Which other
@@ -158,25 +185,28 @@ struct paxos_message
 
 	struct paxos_ballot ballot;   /* HEARTBEAT*: the sender's own ballot (E1), none if it leads nothing */
 	struct paxos_ballot followed; /* HEARTBEAT*: ballot followed.  REFUSE, READ_ROUND_REPLY: the promise */
-	struct paxos_ballot accepted; /* PROMISE, PULL, CHUNK: the accepted ballot meant.  HEARTBEAT*: sender's */
-	uint64_t sequence;            /* HEARTBEAT*: round.  READ_*: request or round.  FORWARD*: resend count */
-	uint64_t slot;       /* ACCEPT, CHUNK, SYNC: slot before the first entry.  PULL: slot before the wanted.
+	struct paxos_ballot
+		accepted;      /* PROMISE, PULL, CHUNK, REPAIR*: the accepted ballot meant.  HEARTBEAT*: sender's */
+	uint64_t sequence; /* HEARTBEAT*: round.  READ_*, REPAIR*: request or round.  FORWARD*: resend count */
+	uint64_t
+		slot; /* ACCEPT, CHUNK, SYNC, REPAIR: slot before the first entry.  PULL, REPAIR_ASK: before the wanted.
 								   * ACCEPTED, GAP, SYNC_PROGRESS: through.  READ_REPLY: the read index */
-	uint64_t base;       /* SYNC, SYNC_PROGRESS: the Sync's base slot */
-	uint64_t end;        /* PROMISE, CHUNK, SYNC, FORWARD_REPLY, HEARTBEAT*: end of the log meant */
+	uint64_t base; /* SYNC, SYNC_PROGRESS: the Sync's base slot */
+	uint64_t
+		end; /* PROMISE, CHUNK, SYNC, FORWARD_REPLY, HEARTBEAT*: end of the log meant.  REPAIR*: the last wanted */
 	uint64_t first_slot; /* PROMISE, TRIMMED: first slot retained */
-	uint64_t chosen;     /* HEARTBEAT*, PROMISE, ACCEPT, SYNC, CHOSEN, TRIMMED: chosen index (A5) */
-	uint64_t applied;    /* HEARTBEAT*: applied here; for status only */
-	uint64_t bytes;      /* FORWARD: bytes sent before these.  FORWARD_REPLY: bytes granted (X4) */
-	uint64_t named_run;  /* SYNC: run of the damaged acceptor it heals (D7), else 0.  PROMISE: run */
-	bool content;        /* HEARTBEAT* (E1) */
-	bool accepting;      /* HEARTBEAT* (E2), damage left aside */
+	uint64_t chosen;  /* HEARTBEAT*, PROMISE, ACCEPT, SYNC, CHOSEN, TRIMMED, REPAIR_ASK: chosen index (A5) */
+	uint64_t applied; /* HEARTBEAT*: applied here; for status only */
+	uint64_t bytes;   /* FORWARD: bytes sent before these.  FORWARD_REPLY: bytes granted (X4) */
+	uint64_t named_run; /* SYNC: run of the damaged acceptor it heals (D7), else 0.  PROMISE: run */
+	bool content;       /* HEARTBEAT* (E1) */
+	bool accepting;     /* HEARTBEAT* (E2), damage left aside */
 	bool ready; /* HEARTBEAT*: leads, and its own no-op is in its log (P3).  FORWARD_REPLY: not refused */
 	bool leader_only;           /* READ_REQUEST: level "leader", no quorum round */
 	bool all_voters;            /* PULL: D8 applies, a doubtful source may serve its intact prefix */
 	struct paxos_damage damage; /* PROMISE, HEARTBEAT* */
 
-	uint32_t n_entries; /* ACCEPT, SYNC, CHUNK, FORWARD */
+	uint32_t n_entries; /* ACCEPT, SYNC, CHUNK, FORWARD, REPAIR */
 	const struct paxos_entry *entries;
 };
 
@@ -187,8 +217,9 @@ enum paxos_write_type
 	PAXOS_WRITE_PROMISE = 1, /* both metadata copies (B4) */
 	PAXOS_WRITE_APPEND,      /* entries first_slot .. at the accepted ballot */
 	PAXOS_WRITE_STAGE,       /* Y1: entries of a Sync or adoption at "ballot", not yet part of the log */
-	PAXOS_WRITE_INSTALL      /* Y1: one record: cut the log behind base, install the staged entries
+	PAXOS_WRITE_INSTALL,     /* Y1: one record: cut the log behind base, install the staged entries
 							  * base + 1 .. end of "ballot", the accepted ballot is "ballot"; heals damage (D7) */
+	PAXOS_WRITE_REPAIR       /* D7: what slots first_slot .. held, in holes; "ballot" is the accepted one */
 };
 
 struct paxos_write
@@ -197,10 +228,10 @@ struct paxos_write
 	enum paxos_write_type type;
 	uint64_t epoch;
 	struct paxos_ballot ballot;
-	uint64_t first_slot; /* APPEND, STAGE */
+	uint64_t first_slot; /* APPEND, STAGE, REPAIR */
 	uint64_t base;       /* STAGE, INSTALL */
 	uint64_t end;        /* INSTALL */
-	uint32_t n_entries;  /* APPEND, STAGE */
+	uint32_t n_entries;  /* APPEND, STAGE, REPAIR */
 	const struct paxos_entry *entries;
 };
 

@@ -118,6 +118,30 @@ static bool chosen_is_lost(const struct paxos *p, uint32_t source)
 	return false;
 }
 
+/* D7: some log may still be whole again. */
+static bool repair_under_way(const struct paxos *p)
+{
+	for (uint32_t i = 0; i < p->n_peers; i++)
+		if (p->peers[i].follower.promise.valid && p->peers[i].follower.promise.damage.repairing)
+			return true;
+	return false;
+}
+
+/* The first slot of which every voter says that it has no copy; or the one behind the best log. */
+static uint64_t first_lost(const struct paxos *p, uint32_t source)
+{
+	uint64_t lost = 0;
+
+	for (uint32_t i = 0; i < p->n_peers; i++)
+	{
+		uint64_t slot = p->peers[i].follower.promise.damage.lost_slot;
+
+		if (slot != 0 && (lost == 0 || slot < lost))
+			lost = slot;
+	}
+	return lost != 0 ? lost : p->peers[source].follower.promise.end + 1;
+}
+
 /* P1, D7, D8: looks whether the Promises so far suffice. */
 static void try_adoption(struct paxos *p)
 {
@@ -149,6 +173,8 @@ static void try_adoption(struct paxos *p)
 	verdict = quorum_phase1(votes, n, preferred, &source);
 	if (verdict == QUORUM_ADOPT_OF_ALL && chosen_is_lost(p, index[source]))
 		verdict = QUORUM_UNRECOVERABLE;
+	if (verdict == QUORUM_UNRECOVERABLE && repair_under_way(p))
+		verdict = QUORUM_NOT_YET;
 	switch (verdict)
 	{
 		case QUORUM_NOT_YET:
@@ -160,7 +186,7 @@ static void try_adoption(struct paxos *p)
 			begin_adoption(p, index[source], true);
 			break;
 		case QUORUM_UNRECOVERABLE:
-			p->unrecoverable_slot = p->peers[index[source]].follower.promise.end + 1;
+			p->unrecoverable_slot = first_lost(p, index[source]);
 			step_down(p);
 			break;
 	}
@@ -183,6 +209,17 @@ void phase1_durable(struct paxos *p)
 	else if (p->adoption.active && p->adoption.through == p->adoption.end &&
 			 p->durable.id >= p->adoption.after)
 		finish_adoption(p);
+}
+
+/* D7: this candidate's own log is another now, or is not to be repaired. */
+void phase1_repaired(struct paxos *p)
+{
+	struct promise_info *own = &p->peers[p->self].follower.promise;
+
+	if (p->role != PAXOS_CANDIDATE || p->adoption.active || !own->valid)
+		return;
+	fill_own_promise(p, own);
+	phase1_durable(p);
 }
 
 /* Asks again for a chunk that did not come. */

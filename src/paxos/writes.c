@@ -122,6 +122,19 @@ void write_stage(struct paxos *p, struct paxos_ballot ballot, uint64_t base, uin
 	add_pending(p, w, false);
 }
 
+/* D7: what slots of the log held whose records rotted; the accepted ballot stays. */
+void write_repair(struct paxos *p, uint64_t first_slot, const struct paxos_entry *entries, uint32_t n_entries)
+{
+	struct paxos_write *w = new_write(p, PAXOS_WRITE_REPAIR);
+
+	PAXOS_ASSERT(p, p->damage.damaged && p->repair.active);
+	PAXOS_ASSERT(p, first_slot > p->end && first_slot + n_entries <= p->repair.holes.end + 1);
+	w->ballot = p->accepted;
+	w->first_slot = first_slot;
+	attach_entries(p, w, entries, n_entries);
+	add_pending(p, w, false);
+}
+
 /* Y1, P1: truncates, installs and raises the accepted ballot in one record. */
 void write_install(struct paxos *p, struct paxos_ballot ballot, uint64_t base, uint64_t end)
 {
@@ -140,6 +153,7 @@ void write_install(struct paxos *p, struct paxos_ballot ballot, uint64_t base, u
 	p->end = end;
 	p->first_slot = min_u64(p->first_slot, base + 1); /* where damage hid what was before it */
 	p->damage = (struct paxos_damage){0};
+	p->repair.active = false; /* whichever comes first */
 	for (uint32_t i = 0; i < p->n_peers; i++)
 		p->peers[i].accepted_told = 0;
 	/* A6: a Sync's bytes don't count, and what it replaced no longer does */

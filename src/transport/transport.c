@@ -359,7 +359,8 @@ void transport_send_fence(struct connection *c, uint32_t node_id)
 
 static bool is_bulk(enum paxos_message_type type)
 {
-	return type == PAXOS_ACCEPT || type == PAXOS_SYNC || type == PAXOS_CHUNK || type == PAXOS_FORWARD;
+	return type == PAXOS_ACCEPT || type == PAXOS_SYNC || type == PAXOS_CHUNK || type == PAXOS_FORWARD ||
+		   type == PAXOS_REPAIR;
 }
 
 /* Counts what was sent, or dropped. */

@@ -85,6 +85,8 @@ static Paxoskv__Damage *put_damage(Paxoskv__Damage *to, Paxoskv__Ballot *named,
 	to->named_ballot = put_ballot(named, &from->named_ballot);
 	to->named_slot = from->named_slot;
 	to->lowest_written = from->lowest_written;
+	to->repairing = from->repairing;
+	to->lost_slot = from->lost_slot;
 	return protobuf_c_message_get_packed_size(&to->base) == 0 ? NULL : to;
 }
 
@@ -165,6 +167,8 @@ static void get_damage(struct paxos_damage *to, const Paxoskv__Damage *from)
 	to->named_ballot = get_ballot(from->named_ballot);
 	to->named_slot = from->named_slot;
 	to->lowest_written = from->lowest_written;
+	to->repairing = from->repairing;
+	to->lost_slot = from->lost_slot;
 }
 
 static void get_scalars(struct paxos_message *m, const Paxoskv__Head *head)
@@ -212,7 +216,8 @@ static enum wire_result get_head(struct wire_decoded *d, const uint8_t *bytes, u
 
 static bool carries_entries(enum paxos_message_type type)
 {
-	return type == PAXOS_ACCEPT || type == PAXOS_SYNC || type == PAXOS_CHUNK || type == PAXOS_FORWARD;
+	return type == PAXOS_ACCEPT || type == PAXOS_SYNC || type == PAXOS_CHUNK || type == PAXOS_FORWARD ||
+		   type == PAXOS_REPAIR;
 }
 
 /* The tail: lengths, then bytes, and nothing behind them. */

@@ -27,6 +27,9 @@ static const char *const message_names[PAXOS_MESSAGE_TYPES] = {
 	[PAXOS_READ_ROUND] = "ReadRound",
 	[PAXOS_READ_ROUND_REPLY] = "ReadRoundReply",
 	[PAXOS_FENCE] = "Fence",
+	[PAXOS_TRIMMED] = "Trimmed",
+	[PAXOS_REPAIR_ASK] = "RepairAsk",
+	[PAXOS_REPAIR] = "Repair",
 };
 
 static const char *const role_names[] = {"-", "follower", "candidate", "leader", "fenced"};

@@ -121,6 +121,8 @@ static void log_apply(struct node_log *log, const struct core_node *n, const str
 			log->accepted = w->ballot;
 			log->damaged = false;
 			break;
+		case PAXOS_WRITE_REPAIR:
+			break;
 	}
 }
 
@@ -155,6 +157,9 @@ static void check_write(const struct core_node *n, const struct paxos_write *w)
 			MUST(w->base == w->end || (same(n->staged, w->ballot) && n->staged_base == w->base));
 			MUST(w->base == w->end || n->staged_end >= w->end);
 			MUST(w->end >= n->chosen); /* what is chosen is never cut off */
+			break;
+		case PAXOS_WRITE_REPAIR: /* nothing here is missing */
+			MUST(false);
 			break;
 	}
 }

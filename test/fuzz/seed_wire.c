@@ -84,7 +84,7 @@ static struct paxos_message message_of(enum paxos_message_type type)
 	};
 
 	if (type == PAXOS_PROMISE)
-		m.damage = (struct paxos_damage){true, true, {2, 0, 1}, 11, 12};
+		m.damage = (struct paxos_damage){true, true, {2, 0, 1}, 11, 12, true, 13};
 	return m;
 }
 
@@ -100,8 +100,8 @@ static void write_messages(const char *directory)
 	for (int type = PAXOS_HEARTBEAT; type < PAXOS_MESSAGE_TYPES; type++)
 	{
 		struct paxos_message m = message_of((enum paxos_message_type) type);
-		bool carries =
-			type == PAXOS_ACCEPT || type == PAXOS_SYNC || type == PAXOS_CHUNK || type == PAXOS_FORWARD;
+		bool carries = type == PAXOS_ACCEPT || type == PAXOS_SYNC || type == PAXOS_CHUNK ||
+					   type == PAXOS_FORWARD || type == PAXOS_REPAIR;
 		char name[32];
 
 		m.n_entries = carries ? 2 : 0;

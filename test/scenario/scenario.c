@@ -40,9 +40,10 @@
 #define MAX_QUEUE 4096
 
 static const char *const type_names[PAXOS_MESSAGE_TYPES] = {
-	"",        "Heartbeat",    "HeartbeatReply", "Prepare",   "Promise",   "Pull",           "Chunk",
-	"Sync",    "SyncProgress", "Accept",         "Accepted",  "Gap",       "Chosen",         "Refuse",
-	"Forward", "ForwardReply", "ReadRequest",    "ReadReply", "ReadRound", "ReadRoundReply", "Fence"};
+	"",          "Heartbeat",      "HeartbeatReply", "Prepare",      "Promise",     "Pull",
+	"Chunk",     "Sync",           "SyncProgress",   "Accept",       "Accepted",    "Gap",
+	"Chosen",    "Refuse",         "Forward",        "ForwardReply", "ReadRequest", "ReadReply",
+	"ReadRound", "ReadRoundReply", "Fence",          "Trimmed",      "RepairAsk",   "Repair"};
 
 struct blob
 {
@@ -171,6 +172,8 @@ static void log_write(struct node *node, const struct paxos_write *w)
 				log->slots[slot] = log->staged[slot];
 			log->accepted = w->ballot;
 			log->end = w->end;
+			break;
+		case PAXOS_WRITE_REPAIR: /* no log rots here */
 			break;
 	}
 }

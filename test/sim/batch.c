@@ -61,6 +61,7 @@ static void run_seed(struct job *job, uint64_t seed, uint64_t place)
 	job->totals.stopped_safely += w->stopped_safely;
 	job->totals.damaged += w->n_damaged;
 	job->totals.doubtful += w->n_doubtful;
+	job->totals.repaired += w->n_repaired;
 	job->totals.of_all += w->n_of_all;
 	job->totals.wiped += w->n_wiped;
 	job->totals.copies += w->n_copies;
@@ -170,6 +171,7 @@ static void print_totals(const struct shared *shared, uint32_t jobs, double took
 		sum.stopped_safely += one->stopped_safely;
 		sum.damaged += one->damaged;
 		sum.doubtful += one->doubtful;
+		sum.repaired += one->repaired;
 		sum.of_all += one->of_all;
 		sum.wiped += one->wiped;
 		sum.copies += one->copies;
@@ -183,8 +185,9 @@ static void print_totals(const struct shared *shared, uint32_t jobs, double took
 		   " slots chosen\n",
 		   sum.seeds, took, (double) sum.seeds * 60 / took, sum.events, sum.slots);
 	printf("%" PRIu64 " recoveries found damage, %" PRIu64 " of them only doubt; %" PRIu64
-		   " chunks of doubtful logs adopted; %" PRIu64 " seeds stopped safely for damage beyond repair\n",
-		   sum.damaged, sum.doubtful, sum.of_all, sum.stopped_safely);
+		   " records put back; %" PRIu64 " chunks of doubtful logs adopted; %" PRIu64
+		   " seeds stopped safely for damage beyond repair\n",
+		   sum.damaged, sum.doubtful, sum.repaired, sum.of_all, sum.stopped_safely);
 	printf("%" PRIu64 " nodes wiped, %" PRIu64 " old copies let loose, %" PRIu64 " nodes fenced\n", sum.wiped,
 		   sum.copies, sum.fenced);
 	printf("%" PRIu64 " trims; %" PRIu64 " tables fetched, %" PRIu64 " attempts interrupted; %" PRIu64

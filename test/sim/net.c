@@ -18,7 +18,7 @@ const char *message_name(enum paxos_message_type type)
 		"SYNC_PROGRESS", "ACCEPT",     "ACCEPTED",        "GAP",
 		"CHOSEN",        "REFUSE",     "FORWARD",         "FORWARD_REPLY",
 		"READ_REQUEST",  "READ_REPLY", "READ_ROUND",      "READ_ROUND_REPLY",
-		"FENCE",         "TRIMMED",
+		"FENCE",         "TRIMMED",    "REPAIR_ASK",      "REPAIR",
 	};
 
 	return (unsigned) type < PAXOS_MESSAGE_TYPES ? names[type] : "UNKNOWN";
@@ -97,7 +97,8 @@ static enum lane lane_of(const struct packet *packet)
 
 	if (packet->formation)
 		return LANE_CONTROL;
-	return type == PAXOS_ACCEPT || type == PAXOS_SYNC || type == PAXOS_CHUNK || type == PAXOS_FORWARD
+	return type == PAXOS_ACCEPT || type == PAXOS_SYNC || type == PAXOS_CHUNK || type == PAXOS_FORWARD ||
+				   type == PAXOS_REPAIR
 			   ? LANE_BULK
 			   : LANE_CONTROL;
 }

@@ -160,27 +160,64 @@ static int compare_positions(struct paxos_ballot a, uint64_t a_slot, struct paxo
 	return order != 0 ? order : (a_slot > b_slot) - (a_slot < b_slot);
 }
 
+/* Whether node i surely holds what node "of" held in that slot. */
+static bool has_copy(const struct world *w, uint32_t i, uint32_t of, uint64_t slot)
+{
+	const struct image *own = &w->oracle->witnesses[of].durable;
+	const struct image *image = &w->oracle->witnesses[i].durable;
+	bool holes = image->damaged && image->holes.n > 0;
+
+	if (i == of || world_lost(w, i) || slot > (holes ? image->holes.end : image->end) ||
+		slot < oracle_first_slot(w, i) || (holes && holes_find(&image->holes, slot) != NULL))
+		return false;
+	return paxos_ballot_compare(image->accepted, own->accepted) == 0;
+}
+
+/* D7: whole, or all that it lacks lies on the others. */
+static bool whole_in_time(const struct world *w, uint32_t node)
+{
+	const struct image *image = &w->oracle->witnesses[node].durable;
+
+	if (!image->damaged)
+		return true;
+	for (uint64_t slot = holes_next(&image->holes, 1); slot != 0; slot = holes_next(&image->holes, slot + 1))
+	{
+		bool found = false;
+
+		for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+			found |= has_copy(w, i, node, slot);
+		if (!found)
+			return false;
+	}
+	return image->holes.n > 0;
+}
+
 /* D7: whole logs, and damaged ones that name nothing beyond the best of the whole ones. */
 static uint32_t count_for_quorum(const struct world *w)
 {
 	const struct image *best = NULL;
+	uint64_t best_end = 0;
 	uint32_t count = 0;
 
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
 	{
 		const struct image *image = &w->oracle->witnesses[i].durable;
+		uint64_t end = image->damaged ? image->holes.end : image->end;
 
-		if (!world_lost(w, i) && !image->damaged &&
-			(best == NULL || compare_positions(image->accepted, image->end, best->accepted, best->end) > 0))
+		if (!world_lost(w, i) && whole_in_time(w, i) &&
+			(best == NULL || compare_positions(image->accepted, end, best->accepted, best_end) > 0))
+		{
 			best = image;
+			best_end = end;
+		}
 	}
 	for (uint32_t i = 1; i <= w->config.n_nodes && best != NULL; i++)
 	{
 		const struct image *image = &w->oracle->witnesses[i].durable;
 
-		count += !world_lost(w, i) &&
-				 (!image->damaged || compare_positions(image->damage.named_ballot, image->damage.named_slot,
-													   best->accepted, best->end) <= 0);
+		count += !world_lost(w, i) && (whole_in_time(w, i) ||
+									   compare_positions(image->damage.named_ballot, image->damage.named_slot,
+														 best->accepted, best_end) <= 0);
 	}
 	return count;
 }
@@ -391,6 +428,19 @@ static void check_installed(struct world *w, const struct node *n, const struct 
 	}
 }
 
+/* S15: what was there, and nothing else; a slot alone tells nothing. */
+static void check_repaired(struct world *w, const struct node *n, const struct pending *repair)
+{
+	const struct ballot_record *record = oracle_ballot(w, repair->ballot);
+
+	for (uint32_t i = 0; i < repair->n; i++)
+		if (slots_get(&record->log, repair->first_slot + i) != repair->ids[i])
+			world_fail(w, "S15", "n%u repairs slot %u with what was not there at ballot %u.%u", n->id,
+					   (unsigned) repair->first_slot + i, (unsigned) repair->ballot.round,
+					   repair->ballot.node_id);
+	w->n_repaired += repair->n;
+}
+
 void oracle_written(struct world *w, struct node *n, const struct paxos_write *write)
 {
 	struct witness *witness = &w->oracle->witnesses[n->id];
@@ -422,6 +472,8 @@ void oracle_written(struct world *w, struct node *n, const struct paxos_write *w
 	if (write->type == PAXOS_WRITE_APPEND)
 		for (uint32_t i = 0; i < pending.n; i++)
 			oracle_put(w, oracle_ballot(w, write->ballot), write->first_slot + i, pending.ids[i], n);
+	if (write->type == PAXOS_WRITE_REPAIR)
+		check_repaired(w, n, &pending);
 }
 
 static void add_untold(struct witness *witness, uint64_t id)
@@ -450,6 +502,8 @@ static void now_durable(struct world *w, struct node *n, struct pending *write)
 	oracle_count(w, n);
 	if (write->type == PAXOS_WRITE_INSTALL)
 		adopted_check_copies(w, n, write->base + 1);
+	if (write->type == PAXOS_WRITE_REPAIR)
+		adopted_check_copies(w, n, 1);
 }
 
 /* What a trim syncs besides its own record: all but promises, which are not in segments. */
@@ -517,8 +571,9 @@ static void check_promise(struct world *w, const struct node *n, const struct pa
 		world_fail(w, "S4", "n%u promises with accepted ballot %u.%u through %u; durable is %u.%u through %u",
 				   n->id, (unsigned) m->accepted.round, m->accepted.node_id, (unsigned) m->end,
 				   (unsigned) told->accepted.round, told->accepted.node_id, (unsigned) told->end);
+	/* D7: what is under way to make a log whole again was accepted long ago. */
 	if (paxos_ballot_compare(m->accepted, taken->accepted) != 0 ||
-		(m->end != taken->end && paxos_ballot_compare(m->accepted, m->ballot) != 0))
+		(m->end != taken->end && !told->damaged && paxos_ballot_compare(m->accepted, m->ballot) != 0))
 		world_fail(w, "B3", "n%u promises with log end %u and has taken through %u", n->id, (unsigned) m->end,
 				   (unsigned) taken->end);
 	adopted_report(w, m);
@@ -569,6 +624,18 @@ static void check_chunk(struct world *w, const struct node *n, const struct paxo
 			m->slot + 1 + i > taken->end)
 			world_fail(w, "S15", "n%u serves another entry for slot %u than its log holds", n->id,
 					   (unsigned) (m->slot + 1 + i));
+}
+
+/* S15, D7: what the asking log held there, at the ballot that it names. */
+static void check_offered(struct world *w, const struct node *n, const struct paxos_message *m)
+{
+	const struct ballot_record *record = oracle_ballot(w, m->accepted);
+
+	for (uint32_t i = 0; i < m->n_entries; i++)
+		if (oracle_name(w->oracle, &m->entries[i]) != slots_get(&record->log, m->slot + 1 + i))
+			world_fail(w, "S15", "n%u offers for slot %u what n%u never held there at ballot %u.%u", n->id,
+					   (unsigned) (m->slot + 1 + i), m->to, (unsigned) m->accepted.round,
+					   m->accepted.node_id);
 }
 
 /* S11, P3: an index is given only by a leader of which an entry of its own is chosen. */
@@ -669,6 +736,9 @@ void oracle_message(struct world *w, struct node *n, const struct paxos_message 
 			break;
 		case PAXOS_CHUNK:
 			check_chunk(w, n, m);
+			break;
+		case PAXOS_REPAIR:
+			check_offered(w, n, m);
 			break;
 		case PAXOS_SYNC:
 		case PAXOS_ACCEPT:

@@ -6,6 +6,8 @@
 
 #include "sim.h"
 
+#include "paxos/holes.h"
+
 /* An array by slot of entry names; 0: none. */
 struct slots
 {
@@ -58,6 +60,8 @@ struct image
 	bool damaged;
 	bool doubtful;
 	struct paxos_damage damage; /* as recovery found it */
+	struct paxos_holes holes;   /* ... and what is still missing of a log that is whole but for that */
+	uint64_t repaired_by;       /* id of the last write that put something back, or healed */
 };
 
 /* A write that is not known durable. */

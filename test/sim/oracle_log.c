@@ -46,7 +46,7 @@ void image_copy(struct image *to, const struct image *from)
 	struct slots log = to->log;
 	struct slots stage = to->stage;
 
-	slots_copy(&log, &from->log, from->end);
+	slots_copy(&log, &from->log, from->damaged && from->holes.n > 0 ? from->holes.end : from->end);
 	slots_copy(&stage, &from->stage, from->stage.end);
 	stage.end = from->stage.end;
 	*to = *from;
@@ -115,6 +115,28 @@ static const char *apply_install(struct image *image, const struct pending *writ
 		image->before = write->base;
 	image->accepted = write->ballot;
 	image->damaged = image->doubtful = false;
+	image->holes.n = 0;
+	image->repaired_by = write->id;
+	return NULL;
+}
+
+/* D7: the log is what it was when the last slot is back. */
+static const char *apply_repair(struct image *image, const struct pending *write)
+{
+	if (!image->damaged || paxos_ballot_compare(write->ballot, image->accepted) != 0)
+		return "D7: a log is repaired at another ballot than it had accepted, or misses nothing";
+	for (uint32_t i = 0; i < write->n; i++)
+	{
+		if (holes_find(&image->holes, write->first_slot + i) == NULL)
+			return "D7: a slot is repaired that was not missing";
+		holes_fill(&image->holes, write->first_slot + i);
+		slots_set(&image->log, write->first_slot + i, write->ids[i]);
+	}
+	image->repaired_by = write->id;
+	if (image->holes.n > 0)
+		return NULL;
+	image->damaged = false;
+	image->end = image->holes.end;
 	return NULL;
 }
 
@@ -127,6 +149,8 @@ const char *image_apply(struct image *image, const struct pending *write, uint32
 		image->promise = write->ballot;
 		return NULL;
 	}
+	if (write->type == PAXOS_WRITE_REPAIR)
+		return apply_repair(image, write);
 	if (paxos_ballot_compare(write->ballot, image->promise) < 0)
 		return "S4: something is accepted below the promise";
 	/* Its ballot in the log is a promise too (B4). */

@@ -88,6 +88,14 @@ void image_restore(struct world *w, struct image *image, uint64_t slot)
 		image->end = slot;
 	if (image->damaged && image->damage.lowest_written <= slot)
 		image->damage.lowest_written = slot + 1;
+	if (!image->damaged || image->holes.n == 0)
+		return;
+	holes_trim(&image->holes, slot + 1);
+	if (image->holes.n > 0)
+		return;
+	image->damaged = false;
+	if (image->end < image->holes.end)
+		image->end = image->holes.end;
 }
 
 void oracle_restored_to(struct world *w, struct node *n, uint64_t slot)
@@ -102,6 +110,9 @@ void oracle_restored_to(struct world *w, struct node *n, uint64_t slot)
 	for (uint32_t i = 0; i < witness->n_untold; i++)
 		if (witness->untold[i].end < slot)
 			witness->untold[i].end = slot;
+	/* D7: what was missing lies before it, and nothing that was put back is still to be heard of. */
+	if (witness->told.damaged && !witness->taken.damaged && witness->taken.repaired_by <= witness->told.id)
+		witness->told = image_told(&witness->durable, witness->told.id);
 	witness->restores = 0;
 	oracle_count(w, n);
 }
@@ -117,7 +128,8 @@ void oracle_check_restored(struct world *w, const struct node *n, const struct p
 	paxos_status(n->core, &after);
 	if (paxos_ballot_compare(after.promise, before->promise) < 0)
 		world_fail(w, "S10", "n%u installs a table, and its promise falls", n->id);
-	if (paxos_ballot_compare(after.accepted, before->accepted) != 0 || after.end != end)
+	if (paxos_ballot_compare(after.accepted, before->accepted) != 0 ||
+		(after.end != end && !(before->damage.damaged && !after.damage.damaged)))
 		world_fail(w, "S10", "n%u installs a table of slot %u, and its log through %u becomes one through %u",
 				   n->id, (unsigned) slot, (unsigned) before->end, (unsigned) after.end);
 	if (after.chosen < before->chosen || after.chosen < slot || after.applied != slot)

@@ -7,6 +7,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * D7: what is behind the first hole is there, too, but for what is said to be missing; that is taken from what was there
+ * at the ballot, so that the whole can be judged.
+ */
+static void read_behind_holes(struct world *w, struct node *n, struct slots *found)
+{
+	const struct paxos_durable_state *state = &n->log_state.paxos;
+	struct paxos_entry entry;
+	struct plog_error error;
+
+	for (uint64_t slot = state->end + 1; state->holes.n > 0 && slot <= state->holes.end; slot++)
+	{
+		enum plog_code code = plog_read(n->log, slot, &entry, &error);
+
+		if ((code == PLOG_OK) != (holes_find(&state->holes, slot) == NULL))
+			world_fail(w, "S15", "n%u recovers with holes, and slot %u: code %u", n->id, (unsigned) slot,
+					   code);
+		slots_set(found, slot,
+				  code == PLOG_OK ? oracle_name(w->oracle, &entry)
+								  : slots_get(&oracle_ballot(w, state->accepted)->log, slot));
+		plog_release_reads(n->log);
+	}
+}
+
 /* Reads the whole log as recovery left it; no crash strikes meanwhile. */
 static void read_log(struct world *w, struct node *n, struct slots *found)
 {
@@ -26,6 +50,7 @@ static void read_log(struct world *w, struct node *n, struct slots *found)
 		slots_set(found, slot, oracle_name(w->oracle, &entry));
 		plog_release_reads(n->log);
 	}
+	read_behind_holes(w, n, found);
 	n->disk.crash_in = crash_in;
 	n->disk.fail_in = fail_in;
 }
@@ -123,6 +148,22 @@ static void check_damage(struct world *w, const struct node *n, const struct slo
 					   n->id, (unsigned) slot);
 }
 
+/* D7: with what is missing put back it would be what was durable, with some beginning of what was written behind. */
+static void check_holes(struct world *w, const struct node *n, const struct slots *found)
+{
+	const struct witness *witness = &w->oracle->witnesses[n->id];
+	struct paxos_durable_state whole = n->log_state.paxos;
+
+	if (whole.holes.n == 0)
+		return;
+	whole.end = whole.holes.end;
+	if (witness->durable.damaged ? witness->durable.holes.n == 0 || witness->durable.holes.end != whole.end ||
+									   paxos_ballot_compare(witness->durable.accepted, whole.accepted) != 0
+								 : !is_possible(w, witness, &whole, found))
+		world_fail(w, "D7", "n%u says that %u.%u through %u is all but what it misses, and that is not so",
+				   n->id, (unsigned) whole.accepted.round, whole.accepted.node_id, (unsigned) whole.end);
+}
+
 static void adopt(struct world *w, struct node *n, struct slots *found)
 {
 	struct witness *witness = &w->oracle->witnesses[n->id];
@@ -138,12 +179,14 @@ static void adopt(struct world *w, struct node *n, struct slots *found)
 	witness->durable.damaged = state->damage.damaged;
 	witness->durable.doubtful = state->damage.doubtful;
 	witness->durable.damage = state->damage;
+	witness->durable.holes = state->holes;
+	witness->durable.repaired_by = 0;
 	witness->accepts_from = state->end;
 	witness->restores = 0;
 	witness->durable.stage_ballot = (struct paxos_ballot){0, 0, 0};
 	witness->durable.stage_base = 0;
 	witness->durable.stage.end = 0;
-	slots_copy(&witness->durable.log, found, state->end);
+	slots_copy(&witness->durable.log, found, state->holes.n > 0 ? state->holes.end : state->end);
 	image_copy(&witness->taken, &witness->durable);
 	witness->told = image_told(&witness->durable, 0);
 	witness->n_untold = 0;
@@ -169,6 +212,7 @@ static void recovered(struct world *w, struct node *n, bool was_damaged)
 	oracle_check_first_slot(w, n);
 	w->n_damaged += state->damage.damaged;
 	w->n_doubtful += state->damage.damaged && state->damage.doubtful;
+	check_holes(w, n, &found);
 	if (state->damage.damaged)
 		check_damage(w, n, &found);
 	else if (was_damaged && state->end < w->oracle->chosen_through)

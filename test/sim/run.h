@@ -29,6 +29,7 @@ struct totals
 	uint64_t stopped_safely;
 	uint64_t damaged;
 	uint64_t doubtful;
+	uint64_t repaired;
 	uint64_t of_all;
 	uint64_t wiped;
 	uint64_t copies;

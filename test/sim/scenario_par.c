@@ -8,10 +8,11 @@
  *
  *	 - A node with any bad record is damaged beyond doubt (D6), and counts in phase 1 only with an undamaged
  *	   voter whose log reaches as far as its markers name (D7).  All logs here end alike, so one whole node
- *	   vouches for the others: the cluster recovers, by Sync.
- *	 - Without a whole node nothing may be given up, since nothing is in doubt (D8): the cluster stops, and
- *	   says so.  Where each record still has an intact copy somewhere, repair of single records from peers,
- *	   which does not exist yet, would be needed; else a record is lost.
+ *	   vouches for the others: the cluster recovers.
+ *	 - Without a whole node each gets back from the others what they have (D7): where each record has an intact
+ *	   copy somewhere, all become whole.
+ *	 - Where a record has none, nothing may be given up, since nothing is in doubt (D8): the cluster stops, and
+ *	   says so.
  */
 #include "scenario.h"
 
@@ -33,8 +34,8 @@ enum copy_state
 
 enum verdict
 {
-	RECOVERED = 0,
-	REPAIR_NEEDED, /* stopped, though every record has an intact copy somewhere */
+	RECOVERED = 0, /* a node is whole */
+	REPAIRED,      /* recovered, none is whole, every record has an intact copy somewhere */
 	LOST,          /* stopped, a record has no intact copy */
 	VERDICTS
 };
@@ -85,7 +86,7 @@ static enum verdict expected(enum copy_state copies[NODES][ENTRIES_MAX])
 		if (copies[0][entry] != COPY_INTACT && copies[1][entry] != COPY_INTACT &&
 			copies[2][entry] != COPY_INTACT)
 			return LOST;
-	return REPAIR_NEEDED;
+	return REPAIRED;
 }
 
 /* ---------------------------------------------------------------- damage at rest */
@@ -218,17 +219,17 @@ static void play(struct world *w, uint64_t which, struct measured *m)
 	verdict = expected(copies);
 	stop_and_damage(w, which, copies);
 	everything_well(w);
-	if (verdict == RECOVERED)
-		expect_recovery(w);
-	else
+	if (verdict == LOST)
 		expect_stopped(w);
+	else
+		expect_recovery(w);
 	m->values[verdict] = 1;
 }
 
 static void report(const struct measured *all, uint64_t n)
 {
 	static const char *const names[VERDICTS] = {
-		"recovered", "stopped safely, every record has an intact copy (repair would be needed)",
+		"recovered, a node is whole", "recovered, no node is whole and every record has an intact copy",
 		"stopped safely, a record is lost everywhere"};
 
 	for (int v = 0; v < VERDICTS; v++)

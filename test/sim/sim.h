@@ -620,6 +620,7 @@ struct world
 	bool stopped_safely; /* damage beyond D7 and D8: no progress is right */
 	uint64_t elections;  /* seen when the steady phase began */
 	uint64_t n_damaged;  /* recoveries that found damage */
+	uint64_t n_repaired; /* records that came back from other nodes */
 	uint64_t n_doubtful; /* ... all of it under unfinished markers */
 	uint64_t n_of_all;   /* chunks that a doubtful node served (D8) */
 	uint64_t n_wiped;

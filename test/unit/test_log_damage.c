@@ -149,7 +149,8 @@ static void rot_of_acknowledged(void)
 
 		fake_disk_flip(rotten.disk, newest, at, (uint8_t) (1u << at % 8));
 		if (reopen(&rotten) != PLOG_OK || !got->damage.damaged || got->damage.doubtful || got->end != 3 ||
-			got->damage.lowest_written != 3 || got->damage.named_slot != 6 ||
+			got->damage.lowest_written != 4 || got->damage.named_slot != 6 || got->holes.n != 1 ||
+			got->holes.at[0].first != 4 || got->holes.at[0].last != 4 ||
 			paxos_ballot_compare(got->damage.named_ballot, one) != 0)
 			wrong++;
 		model_close(rotten.model);

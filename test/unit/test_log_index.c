@@ -34,6 +34,7 @@ static bool lies_at(const struct log_index *index, uint64_t slot, uint64_t segme
 
 static void extents_grow_and_end(void)
 {
+	const struct paxos_holes none = {0};
 	struct log_index index = index_of();
 
 	add(&index, 5, 9, PLOG_RECORD_ENTRY, 1);
@@ -52,9 +53,9 @@ static void extents_grow_and_end(void)
 	ok(log_index_find(&index, 4) == NULL, "nothing is found before the first");
 	ok(log_index_find(&index, 15) == NULL && log_index_find(&index, 16) == NULL, "nor in a hole");
 	ok(log_index_find(&index, 19 + PLOG_EXTENT_SLOTS) == NULL, "nor behind the last");
-	is_u64(log_index_complete_from(&index, 18 + PLOG_EXTENT_SLOTS), 17,
+	is_u64(log_index_complete_from(&index, 18 + PLOG_EXTENT_SLOTS, &none), 17,
 		   "complete is what has no hole behind it");
-	is_u64(log_index_complete_from(&index, 500), 501, "nothing, where even the end is missing");
+	is_u64(log_index_complete_from(&index, 500, &none), 501, "nothing, where even the end is missing");
 	log_index_free(&index);
 	ok(log_index_find(&index, 5) == NULL, "an empty one finds nothing");
 }

@@ -157,8 +157,12 @@ void explain_record(FILE *out, const struct plog_record *record, const uint8_t *
 	{
 		case PLOG_RECORD_ENTRY:
 		case PLOG_RECORD_STAGE:
+		case PLOG_RECORD_REPAIRED:
 			fprintf(out, "%s %" PRIu64 ", ballot ",
-					record->type == PLOG_RECORD_ENTRY ? "slot" : "staged for slot", record->slot);
+					record->type == PLOG_RECORD_ENTRY   ? "slot"
+					: record->type == PLOG_RECORD_STAGE ? "staged for slot"
+														: "repaired slot",
+					record->slot);
 			explain_ballot(out, record->ballot);
 			fputs(": ", out);
 			explain_entry(out, &entry);

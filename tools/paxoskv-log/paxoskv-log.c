@@ -252,7 +252,8 @@ static bool list_segment(const char *directory, uint64_t number, const struct ch
 	while (segment_file_next(&file, link->limit, &offset, &record) != NULL)
 	{
 		records++;
-		if (record.type != PLOG_RECORD_ENTRY && record.type != PLOG_RECORD_STAGE)
+		if (record.type != PLOG_RECORD_ENTRY && record.type != PLOG_RECORD_STAGE &&
+			record.type != PLOG_RECORD_REPAIRED)
 			continue;
 		first = record.slot < first ? record.slot : first;
 		last = record.slot > last ? record.slot : last;
@@ -317,6 +318,21 @@ static uint64_t read_all(struct plog *log, const struct plog_state *state)
 		plog_release_reads(log);
 	}
 	return bad;
+}
+
+/* D7: what the other nodes can put back. */
+static void print_holes(const struct plog *log, const struct paxos_holes *holes)
+{
+	for (uint32_t i = 0; i < holes->n; i++)
+	{
+		char place[PLOG_PLACE_MAX] = "";
+
+		plog_place(log, holes->at[i].first, place);
+		printf("lost           slots %" PRIu64 " to %" PRIu64 " (%s); the others know what they held\n",
+			   holes->at[i].first, holes->at[i].last, place);
+	}
+	if (holes->n > 0)
+		printf("               all else is whole through slot %" PRIu64 "\n", holes->end);
 }
 
 static void print_state(const struct plog_state *state)
@@ -400,6 +416,7 @@ static int run_verify(const char *directory, bool in_use)
 	if (start.code != PLOG_OK)
 		complain("%s", start.error.message);
 	print_state(&start.state);
+	print_holes(start.log, &start.state.paxos.holes);
 	bad = read_all(start.log, &start.state);
 	whole = bad == 0 && is_whole(&start);
 	printf("%s\n", whole ? "the log is whole" : "the log is damaged");
@@ -411,7 +428,8 @@ static int run_verify(const char *directory, bool in_use)
 
 static bool wanted(const struct plog_record *record, uint64_t first, uint64_t last)
 {
-	bool entry = record->type == PLOG_RECORD_ENTRY || record->type == PLOG_RECORD_STAGE;
+	bool entry = record->type == PLOG_RECORD_ENTRY || record->type == PLOG_RECORD_STAGE ||
+				 record->type == PLOG_RECORD_REPAIRED;
 
 	return (first == 0 && last == UINT64_MAX) || (entry && record->slot >= first && record->slot <= last);
 }
