@@ -211,6 +211,45 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'paxos_verify'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 3;
 
+CREATE FUNCTION @extschema@.paxos_resync()
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'paxos_resync'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION paxoskv.read_snapshot_progress(
+	OUT pid integer,
+	OUT role text,
+	OUT node_id integer,
+	OUT phase text,
+	OUT slot bigint,
+	OUT rows_total bigint,
+	OUT rows_done bigint,
+	OUT bytes_total bigint,
+	OUT bytes_done bigint,
+	OUT started_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'paxoskv_read_snapshot_progress'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+CREATE VIEW paxoskv.snapshot_progress AS
+SELECT s.pid, s.role, s.node_id, s.phase, s.slot, s.rows_total, s.rows_done, s.bytes_total, s.bytes_done, s.started_at
+FROM paxoskv.read_snapshot_progress() AS s;
+
+COMMENT ON VIEW paxoskv.snapshot_progress IS 'tables on their way from this node to another one, or from another one to it';
+COMMENT ON COLUMN paxoskv.snapshot_progress.pid IS 'the process that reads or loads the rows; NULL: not yet, or no longer';
+COMMENT ON COLUMN paxoskv.snapshot_progress.role IS 'sending or receiving';
+COMMENT ON COLUMN paxoskv.snapshot_progress.node_id IS 'the other node';
+COMMENT ON COLUMN paxoskv.snapshot_progress.phase IS 'what it is doing';
+COMMENT ON COLUMN paxoskv.snapshot_progress.slot IS 'as of which slot the rows are; NULL: not yet known';
+COMMENT ON COLUMN paxoskv.snapshot_progress.rows_total IS 'rows of paxoskv.kv to be sent';
+COMMENT ON COLUMN paxoskv.snapshot_progress.rows_done IS 'how many of them were';
+COMMENT ON COLUMN paxoskv.snapshot_progress.bytes_total IS 'size of the table on the sender''s disk: an estimate of the bytes to be sent';
+COMMENT ON COLUMN paxoskv.snapshot_progress.bytes_done IS 'how many were';
+COMMENT ON COLUMN paxoskv.snapshot_progress.started_at IS 'when it began';
+
+COMMENT ON FUNCTION @extschema@.paxos_resync() IS
+	'takes the rows of another node in place of this one''s, where they are not the cluster''s; returns the slot that they are as of';
+COMMENT ON FUNCTION paxoskv.read_snapshot_progress() IS 'the rows of view paxoskv.snapshot_progress';
 COMMENT ON FUNCTION @extschema@.paxos_status() IS
 	'one row: what this node is, who leads, how far it is, and in detail what is wrong, if anything is; works in every state of the node';
 COMMENT ON FUNCTION @extschema@.paxos_trim() IS
@@ -240,9 +279,10 @@ COMMENT ON COLUMN paxoskv.nodes.lag_bytes IS 'how many bytes of the log it does 
 COMMENT ON COLUMN paxoskv.nodes.last_heard_at IS 'when this node last heard of it';
 COMMENT ON COLUMN paxoskv.nodes.trouble IS 'what is wrong with it, or stands in the way of forming the cluster; NULL: nothing';
 
-REVOKE ALL ON paxoskv.requests, paxoskv.void_numbers, paxoskv.closed_sessions FROM PUBLIC;
+REVOKE ALL ON paxoskv.requests, paxoskv.void_numbers, paxoskv.closed_sessions, paxoskv.snapshot_progress FROM PUBLIC;
+REVOKE ALL ON FUNCTION paxoskv.read_snapshot_progress() FROM PUBLIC;
 REVOKE ALL ON TYPE paxoskv.key_value, paxoskv.kv, paxoskv.state, paxoskv.requests, paxoskv.void_numbers,
-	paxoskv.closed_sessions, paxoskv.data, paxoskv.nodes FROM PUBLIC;
+	paxoskv.closed_sessions, paxoskv.data, paxoskv.nodes, paxoskv.snapshot_progress FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION
 	@extschema@.paxos_batch_json(jsonb, text, text),
@@ -259,8 +299,12 @@ REVOKE ALL ON FUNCTION
 	@extschema@.paxos_prefix(text, bigint, text, text),
 	@extschema@.paxos_wait(bigint),
 	@extschema@.paxos_verify(bigint),
-	@extschema@.paxos_trim()
+	@extschema@.paxos_trim(),
+	@extschema@.paxos_resync()
 FROM PUBLIC;
+
+GRANT SELECT ON paxoskv.snapshot_progress TO pg_monitor;
+GRANT EXECUTE ON FUNCTION paxoskv.read_snapshot_progress() TO pg_monitor;
 
 -- Wakes the apply worker at COMMIT, which could not go on with the older tables.
 SELECT paxoskv.extension_created();

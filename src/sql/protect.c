@@ -21,6 +21,7 @@
 
 #include "sql/protect.h"
 #include "worker/client.h"
+#include "worker/snapshot.h"
 #include "worker/store_tables.h"
 
 /* The relation that keeps a table's long values; InvalidOid: there is none. */
@@ -73,7 +74,7 @@ bool is_protected(Oid relation)
 	Oid extension;
 
 	/* Cheap tests first: this runs for each result relation of every statement of the server. */
-	if (!OidIsValid(relation) || am_apply_worker())
+	if (!OidIsValid(relation) || am_apply_worker() || am_snapshot_loader())
 		return false;
 	schema = get_namespace_oid(PAXOSKV_SCHEMA, true);
 	home = OidIsValid(schema) ? get_rel_namespace(relation) : InvalidOid;

@@ -355,19 +355,24 @@ static void store_diverged(const char *why)
 	MemoryContextSwitchTo(context);
 }
 
-/* Applies nothing more, in this life or a later one: until the tables are made anew. */
-pg_noreturn static void stay_stopped(const char *why)
+/* T5: the consensus worker wants the tables for another's rows. */
+static bool is_hold_asked(void)
 {
-	ereport(LOG,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("paxoskv apply has stopped: the rows of this node are not the cluster's"),
-			 errdetail("%s", why),
-			 errhint("Reads and writes are refused here, the other nodes go on. If the log still begins at "
-					 "slot 1 (first_slot in paxos_status()), the rows can be made from it anew: take paxoskv "
-					 "out of shared_preload_libraries and restart, DROP EXTENSION paxoskv, put it back and "
-					 "restart, CREATE EXTENSION paxoskv.")));
+	return pg_atomic_read_u32(&paxos_shared->snapshot.hold) != 0;
+}
+
+/* Applies nothing more, in this life or a later one: until the tables are made anew, or another's rows come (T5). */
+static void stay_stopped(const char *why)
+{
+	ereport(
+		LOG,
+		(errcode(ERRCODE_DATA_CORRUPTED),
+		 errmsg("paxoskv apply has stopped: the rows of this node are not the cluster's"),
+		 errdetail("%s", why),
+		 errhint("Reads and writes are refused here, the other nodes go on. SELECT paxos_resync() on this "
+				 "node takes the rows of another one.")));
 	report(DATABASE_READY, true, why);
-	for (uint64 tried_ms = 0;;)
+	for (uint64 tried_ms = 0; !is_hold_asked();)
 	{
 		bool due = tried_ms == 0 || clock_ms() - tried_ms >= STORE_AGAIN_MS;
 
@@ -393,6 +398,18 @@ static void stop_if_diverged(void)
 	strlcpy(why, board->divergence, sizeof(why));
 	LWLockRelease(paxos_shared->status_lock);
 	stay_stopped(why);
+}
+
+/* Another's rows are there: whatever was wrong with the old ones. */
+static void forget_divergence(void)
+{
+	StateBoard *board = &paxos_shared->state;
+
+	LWLockAcquire(paxos_shared->status_lock, LW_EXCLUSIVE);
+	board->divergence[0] = '\0';
+	pg_atomic_write_u32(&board->diverged, 0);
+	LWLockRelease(paxos_shared->status_lock);
+	pg_atomic_fetch_add_u64(&board->changes, 1);
 }
 
 /* What an earlier life stored holds in this one. */
@@ -795,7 +812,7 @@ static void stop_at(uint64 slot, const char *why)
 		 errhint("Nothing is skipped. Mend the cause (a later version may know this entry), then reload or "
 				 "restart the server.")));
 	report(DATABASE_READY, true, detail);
-	while (!ConfigReloadPending)
+	while (!ConfigReloadPending && !is_hold_asked())
 		wait_latch(-1);
 	reload_if_asked();
 	report(DATABASE_READY, false, "");
@@ -813,6 +830,8 @@ static bool apply_entries(ApplyEntry *entries, int n)
 		BatchOutcome outcome;
 
 		stop_if_diverged();
+		if (is_hold_asked())
+			return false;
 		outcome = try_entries(entries, n, message, sizeof(message));
 		if (outcome == BATCH_DONE && apply.state.applied == entries[n - 1].slot)
 			return true;
@@ -901,6 +920,23 @@ static void prepare_segments(void)
 		ereport(LOG, (errmsg("paxoskv could not prepare segments of the log: %s", error.message)));
 }
 
+/* With what the tables have; loaded: it is another's (T5). */
+static void begin_applying(bool loaded)
+{
+	SnapshotShared *snapshot = &paxos_shared->snapshot;
+
+	wait_for_extension();
+	wait_for_state();
+	if (loaded && apply.state.diverged[0] == '\0')
+		forget_divergence();
+	report(DATABASE_READY, false, "");
+	publish_lost_results();
+	feed_reader_ask(&apply.feed, apply.state.applied + 1, TopMemoryContext);
+	if (!is_hold_asked())
+		pg_atomic_write_u32(&snapshot->held, 0);
+	shmem_wake_consensus();
+}
+
 static void start(void)
 {
 	pqsignal(SIGTERM, die);
@@ -912,15 +948,30 @@ static void start(void)
 	connect_to_database();
 	pg_atomic_write_u32(&paxos_shared->apply_procno, (uint32) compat_my_procno());
 	override_settings();
-	wait_for_extension();
-	wait_for_state();
-	report(DATABASE_READY, false, "");
-	publish_lost_results();
 	apply.batch_context = AllocSetContextCreate(TopMemoryContext, "paxoskv batch", ALLOCSET_DEFAULT_SIZES);
 	apply.details_context =
 		AllocSetContextCreate(TopMemoryContext, "paxoskv results", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(apply.batch_context);
-	feed_reader_ask(&apply.feed, apply.state.applied + 1, TopMemoryContext);
+	begin_applying(false);
+}
+
+/*
+ * T5: stands still, in no transaction, while another's rows are loaded.  Then begins as in a new life: with what the
+ * tables have.
+ */
+static void stay_held(void)
+{
+	SnapshotShared *snapshot = &paxos_shared->snapshot;
+	uint64 loads = pg_atomic_read_u64(&snapshot->loads);
+
+	while (is_hold_asked())
+	{
+		pg_atomic_write_u32(&snapshot->held, pg_atomic_read_u32(&snapshot->hold));
+		shmem_wake_consensus();
+		wait_latch(-1);
+		reload_if_asked();
+	}
+	begin_applying(pg_atomic_read_u64(&snapshot->loads) != loads);
 }
 
 static void free_entries(void)
@@ -938,6 +989,11 @@ void paxoskv_apply_main(Datum arg)
 		check_interrupts();
 		reload_if_asked();
 		stop_if_diverged();
+		if (is_hold_asked())
+		{
+			stay_held();
+			continue;
+		}
 		if (feed_reader_broken(&apply.feed))
 		{
 			report(DATABASE_READY, false, "");

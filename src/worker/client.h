@@ -17,6 +17,7 @@
 #include "paxos/outcome.h"
 #include "paxos/paxos.h"
 #include "paxos/state_compare.h"
+#include "worker/snapshot.h"
 
 typedef enum ReadLevel
 {
@@ -191,6 +192,30 @@ typedef struct ClientVerified
  * known.  Returns their number.  22023 if slot is not known to be chosen.
  */
 extern int client_verify(uint64 slot, ClientVerified nodes[PAXOS_MAX_MEMBERS]);
+
+/*
+ * T5: has this node take the rows of another one, whatever its own are, and waits until it has; it goes on by itself when
+ * the wait is cancelled.  Returns the slot that they are as of.  55000, with what was in the way, where it can't.
+ */
+extern uint64 client_resync(void);
+
+/* A table on its way: a row of view paxoskv.snapshot_progress.  Totals are 0 while they are not known. */
+typedef struct ClientSnapshot
+{
+	SnapshotRole role;
+	uint32 pid; /* 0: its worker has not started yet, or ended */
+	uint32 peer;
+	SnapshotPhase phase;
+	uint64 slot;
+	uint64 rows_total;
+	uint64 rows_done;
+	uint64 bytes_total;
+	uint64 bytes_done;
+	TimestampTz started;
+} ClientSnapshot;
+
+/* Returns their number. */
+extern int client_snapshots(ClientSnapshot snapshots[SNAPSHOT_ROLES]);
 
 /* Waits until this node has applied through slot; returns the slot reached.  53000 at paxoskv.commit_timeout. */
 extern uint64 client_wait_for_applied(uint64 slot);

@@ -91,7 +91,7 @@ void refuse(Refused refused, Admission admission)
 			break;
 		case ADMIT_DIVERGED:
 			refuse_state(refused, "the rows of this node are not the cluster's",
-						 "Use another node. The server's log says how this one is rebuilt.");
+						 "Use another node. Here, paxos_resync() takes the rows of another one.");
 			break;
 		default:
 			refuse_state(refused, "the paxoskv worker is dormant", "The server's log says why.");

@@ -7,6 +7,7 @@
  *	 consensus_requests.c  what backends asked for
  *	 consensus_state.c	   state hashes, told and compared (T3)
  *	 consensus_trim.c	   old segments of the log (T2)
+ *	 consensus_snapshot.c  tables sent to others and got from them (T5; consensus_snapshot.h)
  *	 consensus_status.c	   what everybody else may see
  *	 consensus_report.c	   what the server's log is told of the cluster
  */
@@ -162,6 +163,24 @@ extern uint64 state_next_deadline(void);
 extern void state_heard(const struct state_message *message);
 /* Whether that node said that its state is not the cluster's. */
 extern bool state_diverged(uint32 node_id);
+/* The tables are others now: what is being counted in the old ones says nothing of them. */
+extern void state_forget_recount(void);
+
+/* ---- consensus_snapshot.c */
+
+/* Ends what an earlier life of this worker left; after it the apply worker says what is committed. */
+extern void snapshot_start(void);
+/* Ends what is under way; the apply worker goes on. */
+extern void snapshot_abandon(void);
+extern void snapshot_step(void);
+extern uint64 snapshot_next_deadline(void);
+/* Whether a table is being loaded here, so that nothing is applied. */
+extern bool snapshot_loads(void);
+/* What of it is worth a word; "" if nothing. */
+extern void snapshot_describe(char *text, size_t size);
+extern void snapshot_stream_open(enum transport_stream which, uint32 node_id);
+extern bool snapshot_stream_bytes(enum transport_stream which, const uint8 *bytes, uint32 length);
+extern void snapshot_stream_end(enum transport_stream which, const char *reason);
 
 /* ---- consensus_trim.c */
 

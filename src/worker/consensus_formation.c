@@ -305,6 +305,59 @@ static void refuse_log_ahead(uint64 applied, uint64 first_slot)
 						   "Let this server join as a new node, under a new paxoskv.node_id.");
 }
 
+/* T5: the database holds the table that the log said was being installed; what was left to do is done. */
+static void finish_restore(uint64 slot)
+{
+	struct paxos_durable_state *durable = &consensus.state.paxos;
+	struct paxos_restored restored = {.slot = slot}; /* this run has no session in it */
+	struct plog_error error;
+	enum plog_code code;
+
+	if (consensus.core != NULL)
+		host_pump_writes();
+	code = plog_trim(consensus.log, slot + 1, &error);
+	if (code == PLOG_NO_SPACE) /* it is asked again, as long as the log says that it is under way */
+		return;
+	if (code != PLOG_OK)
+		consensus_log_failed(&error);
+	ereport(LOG, (errmsg("paxoskv has finished loading another node's rows as of slot %llu",
+						 (unsigned long long) slot)));
+	consensus.state.restoring = 0;
+	durable->first_slot = Max(durable->first_slot, slot + 1);
+	durable->end = Max(durable->end, slot);
+	if (durable->damage.damaged)
+		durable->damage.lowest_written = Max(durable->damage.lowest_written, slot + 1);
+	if (consensus.core == NULL)
+		return;
+	paxos_restored(consensus.core, &restored);
+	host_pump_writes();
+	status_refresh(true);
+}
+
+/* Its transaction never committed: the database is what it was before. */
+static void forget_restore(void)
+{
+	struct plog_error error;
+	enum plog_code code = plog_begin_restore(consensus.log, 0, &error);
+
+	if (code != PLOG_OK && code != PLOG_NO_SPACE)
+		consensus_log_failed(&error);
+	if (code == PLOG_OK)
+		consensus.state.restoring = 0;
+}
+
+/* Older than the log: another node's table is needed, if there is one. */
+static void check_older_database(uint64 applied)
+{
+	uint64 first_slot = consensus.state.paxos.first_slot;
+
+	if (formation_alone())
+		refuse_log_ahead(applied, first_slot);
+	ereport(LOG, (errmsg("paxoskv: the database is older than the log: it gets its rows from another node"),
+				  errdetail("It has applied slot %llu, the log begins at slot %llu.",
+							(unsigned long long) applied, (unsigned long long) first_slot)));
+}
+
 void formation_check_database(void)
 {
 	PaxosShared *shared = paxos_shared;
@@ -312,7 +365,7 @@ void formation_check_database(void)
 	bool foreign;
 	bool ready;
 	uint64 applied = pg_atomic_read_u64(&shared->applied_slot);
-	uint64 end = consensus.state.paxos.end;
+	uint64 end;
 	struct paxos_status status;
 
 	LWLockAcquire(shared->status_lock, LW_SHARED);
@@ -322,13 +375,23 @@ void formation_check_database(void)
 	LWLockRelease(shared->status_lock);
 	if (foreign)
 		refuse_foreign_database();
+	if (ready && consensus.state.restoring != 0)
+	{
+		if (applied == consensus.state.restoring)
+			finish_restore(applied);
+		else
+			forget_restore();
+	}
 	if (consensus.core != NULL)
 	{
 		paxos_status(consensus.core, &status);
 		end = status.end;
 	}
-	if (applied > end && !consensus.state.paxos.damage.damaged)
+	else
+		end = consensus.state.paxos.end;
+	if (applied > end && applied != consensus.state.restoring && !consensus.state.paxos.damage.damaged)
 		refuse_database_ahead(applied);
-	if (ready && applied + 1 < consensus.state.paxos.first_slot)
-		refuse_log_ahead(applied, consensus.state.paxos.first_slot);
+	if (ready && (consensus.core == NULL || formation_alone()) &&
+		applied + 1 < consensus.state.paxos.first_slot)
+		check_older_database(applied);
 }

@@ -256,6 +256,21 @@ static void on_state(void *context, const struct state_message *message)
 	state_heard(message);
 }
 
+static void on_stream_open(void *context, enum transport_stream which, uint32_t node_id)
+{
+	snapshot_stream_open(which, node_id);
+}
+
+static bool on_stream_bytes(void *context, enum transport_stream which, const uint8_t *bytes, uint32_t length)
+{
+	return snapshot_stream_bytes(which, bytes, length);
+}
+
+static void on_stream_end(void *context, enum transport_stream which, const char *reason)
+{
+	snapshot_stream_end(which, reason);
+}
+
 const struct transport_callbacks host_transport_callbacks = {
 	.context = &consensus,
 	.on_message = on_message,
@@ -263,6 +278,9 @@ const struct transport_callbacks host_transport_callbacks = {
 	.on_connected = on_connected,
 	.on_disconnected = on_disconnected,
 	.on_state = on_state,
+	.on_stream_open = on_stream_open,
+	.on_stream_bytes = on_stream_bytes,
+	.on_stream_end = on_stream_end,
 };
 
 /* ---------------------------------------------------------------- events */

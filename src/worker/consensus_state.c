@@ -47,6 +47,7 @@ static struct
 	uint64 own_retry_ms;
 	uint64 warned_ms;
 	bool difference_warned;
+	bool stale; /* what is being counted are other tables than there are now */
 } local;
 
 /* ---------------------------------------------------------------- members */
@@ -283,6 +284,7 @@ static bool is_recount_due(void)
 /* Something prevents it now. */
 static void put_recount_off(void)
 {
+	local.stale = false;
 	local.counting = 0;
 	local.pause_ms = Min(Max(2 * local.pause_ms, RETRY_MS), RETRY_MAX_MS);
 	local.own_retry_ms = consensus.now_ms + local.pause_ms;
@@ -365,6 +367,12 @@ static void finish_recount(void)
 	if (!done) /* its error is in the log */
 	{
 		put_recount_off();
+		return;
+	}
+	if (local.stale)
+	{
+		local.stale = false;
+		local.counting = 0; /* begun anew at once */
 		return;
 	}
 	local.counting = 0;
@@ -463,6 +471,12 @@ void state_step(void)
 	tell_all();
 	ConditionVariableBroadcast(&board->heard_cv);
 	local.due_ms = consensus.now_ms + (someone_asks() ? TELL_SOON_MS : TELL_MS);
+}
+
+void state_forget_recount(void)
+{
+	local.stale = local.counting != 0;
+	local.recount = (struct state_recount){0};
 }
 
 uint64 state_next_deadline(void)

@@ -62,6 +62,9 @@ static Admission compute_admission(bool lost)
 		return ADMIT_NO_QUORUM;
 	if (database != DATABASE_READY)
 		return ADMIT_STARTING;
+	/* What is chosen meanwhile would be applied here when its clients have long been told that nobody knows. */
+	if (consensus.status.behind != 0 || snapshot_loads())
+		return ADMIT_APPLY_BEHIND;
 	if (consensus.chosen > pg_atomic_read_u64(&shared->applied_slot) + UNAPPLIED_SLOTS_MAX)
 		return ADMIT_APPLY_BEHIND;
 	return ADMIT;
@@ -216,6 +219,8 @@ static void fill_detail(ClientStatus *status)
 	if (status->detail[0] == '\0' && trim_is_prevented())
 		strlcpy(status->detail, "The log is not trimmed, because fsync is or was off.",
 				sizeof(status->detail));
+	if (status->detail[0] == '\0')
+		snapshot_describe(status->detail, sizeof(status->detail));
 	if (status->detail[0] == '\0' && consensus.transport != NULL)
 	{
 		struct transport_status transport;

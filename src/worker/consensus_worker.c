@@ -123,6 +123,7 @@ void consensus_stay_dormant(const char *role, Admission admission, int sqlstate,
 				  errdetail("%s", detail), hint ? errhint("%s", hint) : 0));
 	transport_destroy(consensus.transport);
 	consensus.transport = NULL;
+	snapshot_abandon();
 	publish_dormant(role, admission, message, detail, hint);
 	consensus.core = NULL;
 	if (consensus.commands.items == NULL)
@@ -387,6 +388,7 @@ static void start(void)
 	stop_if_it_fails_again_and_again();
 	make_parent_directory();
 	open_log();
+	snapshot_start();
 	wait_for_apply_report();
 	consensus.now_ms = monotonic_ms();
 	formation_start();
@@ -443,6 +445,7 @@ static void give_outputs(void)
 	}
 	else if (consensus.transport != NULL)
 		transport_flush(consensus.transport);
+	snapshot_step();
 	state_step();
 	status_refresh(false);
 	trim_step();
@@ -475,6 +478,7 @@ static uint64 next_deadline(void)
 		deadline = Min(deadline, consensus.now_ms + 100);
 	deadline = Min(deadline, state_next_deadline());
 	deadline = Min(deadline, trim_next_deadline());
+	deadline = Min(deadline, snapshot_next_deadline());
 	if (consensus.status_due && !consensus.refresh_skipped)
 		deadline = Min(deadline, consensus.status_published_ms + 100);
 	return deadline;

@@ -130,6 +130,7 @@ static void init_shared(PaxosShared *shared)
 	pg_atomic_init_u64(&shared->state.changes, 0);
 	pg_atomic_init_u32(&shared->state.diverged, 0);
 	ConditionVariableInit(&shared->state.heard_cv);
+	snapshot_shmem_init(&shared->snapshot);
 	shared->feed.size = FEED_BYTES;
 	pg_atomic_init_u64(&shared->feed.asked, 0);
 	pg_atomic_init_u64(&shared->feed.served, 0);

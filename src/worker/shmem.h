@@ -25,6 +25,7 @@
 #include "storage/spin.h"
 
 #include "worker/client.h"
+#include "worker/snapshot.h"
 #include "worker/state_board.h"
 
 /* Commands up to this size lie in their request, larger ones in the arena. */
@@ -226,6 +227,7 @@ typedef struct PaxosShared
 	char fatal_reason[512]; /* of the last one */
 
 	StateBoard state;
+	SnapshotShared snapshot;
 
 	Feed feed;
 } PaxosShared;

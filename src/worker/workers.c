@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "postmaster/bgworker.h"
 
 #include "worker/workers.h"
@@ -38,6 +39,19 @@ BackgroundWorkerHandle *workers_start_recount(uint32 number)
 	BackgroundWorkerHandle *handle = NULL;
 
 	worker.bgw_main_arg = UInt32GetDatum(number);
+	return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : NULL;
+}
+
+BackgroundWorkerHandle *workers_start_snapshot(SnapshotRole role, uint32 job)
+{
+	bool sends = role == SNAPSHOT_SENDING;
+	BackgroundWorker worker =
+		worker_of(sends ? "paxoskv snapshot sender" : "paxoskv snapshot receiver",
+				  sends ? "paxoskv_snapshot_send_main" : "paxoskv_snapshot_load_main", BGW_NEVER_RESTART);
+	BackgroundWorkerHandle *handle = NULL;
+
+	worker.bgw_main_arg = UInt32GetDatum(job);
+	worker.bgw_notify_pid = MyProcPid; /* that it ended is noticed at once */
 	return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : NULL;
 }
 

@@ -1,0 +1,93 @@
+/*
+ * client_resync.c - T5, a backend's half: asks for another node's rows, waits until they are there; and what is told of
+ * tables under way.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "pg_compat.h"
+#include "worker/client.h"
+#include "worker/client_errors.h"
+#include "worker/shmem.h"
+
+/* How often to look whether the consensus worker can answer at all. */
+#define LOOK_MS 1000
+
+/* Where nobody would answer. */
+static void check_state(void)
+{
+	Admission admission = (Admission) pg_atomic_read_u32(&paxos_shared->admission);
+
+	if (admission == ADMIT_OUTSIDER || admission == ADMIT_FENCED || admission == ADMIT_DORMANT ||
+		admission == ADMIT_UNFORMED)
+		refuse(REFUSED_READ, admission);
+}
+
+uint64 client_resync(void)
+{
+	SnapshotShared *shared = &paxos_shared->snapshot;
+	char refusal[sizeof(paxos_shared->snapshot.refusal)] = "";
+	uint64 number;
+	uint64 slot = 0;
+	bool ok = false;
+
+	require_preloaded();
+	client_require_database();
+	client_require_primary();
+	check_state();
+	LWLockAcquire(paxos_shared->status_lock, LW_EXCLUSIVE);
+	number = ++shared->asked;
+	LWLockRelease(paxos_shared->status_lock);
+	shmem_wake_consensus();
+	ConditionVariablePrepareToSleep(&shared->answered_cv);
+	for (;;)
+	{
+		bool answered;
+
+		LWLockAcquire(paxos_shared->status_lock, LW_SHARED);
+		answered = shared->answered >= number;
+		ok = shared->answered_ok >= number;
+		slot = shared->answered_slot;
+		strlcpy(refusal, shared->refusal, sizeof(refusal));
+		LWLockRelease(paxos_shared->status_lock);
+		if (answered)
+			break;
+		check_state();
+		(void) ConditionVariableTimedSleep(&shared->answered_cv, LOOK_MS, compat_wait_event("PaxoskvResync"));
+	}
+	ConditionVariableCancelSleep();
+	if (!ok)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the rows of another node could not be loaded"), errdetail("%s", refusal),
+						errhint("This node's rows are as they were. View paxoskv.nodes shows the others.")));
+	return slot;
+}
+
+int client_snapshots(ClientSnapshot snapshots[SNAPSHOT_ROLES])
+{
+	int n = 0;
+
+	require_preloaded();
+	for (int i = 0; i < SNAPSHOT_ROLES; i++)
+	{
+		SnapshotSide *side = &paxos_shared->snapshot.sides[i];
+		ClientSnapshot *snapshot = &snapshots[n];
+
+		if (pg_atomic_read_u32(&side->job) == 0)
+			continue;
+		pg_read_barrier();
+		snapshot->role = (SnapshotRole) i;
+		snapshot->pid = pg_atomic_read_u32(&side->pid);
+		snapshot->peer = side->peer;
+		snapshot->phase = (SnapshotPhase) pg_atomic_read_u32(&side->phase);
+		snapshot->slot = pg_atomic_read_u64(&side->slot);
+		snapshot->rows_total = pg_atomic_read_u64(&side->rows_total);
+		snapshot->rows_done = pg_atomic_read_u64(&side->rows_done);
+		snapshot->bytes_total = pg_atomic_read_u64(&side->bytes_total);
+		snapshot->bytes_done = pg_atomic_read_u64(&side->bytes_done);
+		snapshot->started = side->started;
+		n++;
+	}
+	return n;
+}

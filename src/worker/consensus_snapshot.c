@@ -1,0 +1,181 @@
+/*
+ * consensus_snapshot.c - T5 in the consensus worker: what sending and receiving a table have in common.
+ *
+ * Each is a job with a number, a worker that does it, and a ring of bytes between the two; a bounded piece of bytes
+ * crosses this process in a turn of its loop.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "worker/consensus_snapshot.h"
+#include "worker/workers.h"
+
+static uint32 last_number;
+static struct log_limit no_worker[SNAPSHOT_ROLES];
+
+/* ---------------------------------------------------------------- jobs */
+
+uint32 snapshot_number(void)
+{
+	return ++last_number;
+}
+
+void snapshot_begin_job(SnapshotSide *side, uint32 peer, SnapshotPhase phase)
+{
+	side->peer = peer;
+	side->started = GetCurrentTimestamp();
+	side->error[0] = '\0';
+	side->store_id = consensus.state.store_id;
+	side->run = consensus.state.run;
+	side->nonce = consensus.nonce;
+	pg_atomic_write_u64(&side->slot, 0);
+	pg_atomic_write_u64(&side->rows_total, 0);
+	pg_atomic_write_u64(&side->rows_done, 0);
+	pg_atomic_write_u64(&side->bytes_total, 0);
+	pg_atomic_write_u64(&side->bytes_done, 0);
+	pg_atomic_write_u64(&side->ring.written, 0);
+	pg_atomic_write_u64(&side->ring.consumed, 0);
+	pg_atomic_write_u32(&side->step, STEP_WORKING);
+	pg_atomic_write_u32(&side->phase, phase);
+	pg_write_barrier();
+	pg_atomic_write_u32(&side->job, snapshot_number());
+}
+
+void snapshot_wake_worker(SnapshotSide *side)
+{
+	shmem_wake_proc((int) pg_atomic_read_u32(&side->procno));
+}
+
+void snapshot_end_job(SnapshotSide *side)
+{
+	pg_atomic_write_u32(&side->job, 0);
+	pg_atomic_write_u32(&side->phase, SNAPSHOT_NONE);
+	snapshot_wake_worker(side);
+}
+
+bool snapshot_has_stopped(BackgroundWorkerHandle *worker)
+{
+	pid_t pid;
+
+	return worker == NULL || GetBackgroundWorkerPid(worker, &pid) == BGWH_STOPPED;
+}
+
+bool snapshot_start_worker(SnapshotRole role, BackgroundWorkerHandle **worker)
+{
+	MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
+
+	*worker = workers_start_snapshot(role, pg_atomic_read_u32(&side_of(role)->job));
+	MemoryContextSwitchTo(context);
+	if (*worker == NULL && log_limit_pass(&no_worker[role], consensus.now_ms, NULL))
+		ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						  errmsg("paxoskv cannot %s now: all background workers are in use",
+								 role == SNAPSHOT_SENDING ? "send its rows" : "load another node's rows"),
+						  errhint("A higher max_worker_processes makes room.")));
+	return *worker != NULL;
+}
+
+bool snapshot_is_free(SnapshotRole role, BackgroundWorkerHandle **worker)
+{
+	/* Also one of an earlier life of this process, of which there is no handle. */
+	if (!snapshot_has_stopped(*worker) || pg_atomic_read_u32(&side_of(role)->pid) != 0)
+		return false;
+	if (*worker != NULL)
+		pfree(*worker);
+	*worker = NULL;
+	return true;
+}
+
+bool snapshot_database_is_ready(void)
+{
+	bool ready;
+
+	LWLockAcquire(paxos_shared->status_lock, LW_SHARED);
+	ready = paxos_shared->report.database == DATABASE_READY;
+	LWLockRelease(paxos_shared->status_lock);
+	return ready;
+}
+
+/* ---------------------------------------------------------------- the transport */
+
+void snapshot_stream_open(enum transport_stream which, uint32 node_id)
+{
+	if (which == STREAM_DIALED)
+		receive_stream_open();
+	else
+		send_stream_open(node_id);
+}
+
+bool snapshot_stream_bytes(enum transport_stream which, const uint8 *bytes, uint32 length)
+{
+	if (which == STREAM_DIALED)
+		return receive_stream_bytes(bytes, length);
+	send_stream_bytes(bytes, length);
+	return true;
+}
+
+void snapshot_stream_end(enum transport_stream which, const char *reason)
+{
+	if (which == STREAM_DIALED)
+		receive_stream_end(reason);
+	else
+		send_stream_end(reason);
+}
+
+/* ---------------------------------------------------------------- the loop */
+
+void snapshot_step(void)
+{
+	bool connected = consensus.transport != NULL && consensus.core != NULL;
+
+	receive_step(connected);
+	if (connected)
+		send_step();
+}
+
+uint64 snapshot_next_deadline(void)
+{
+	return Min(receive_next_deadline(), send_next_deadline());
+}
+
+/* ---------------------------------------------------------------- start */
+
+static bool is_left_over(void)
+{
+	bool ready = snapshot_database_is_ready();
+
+	for (int i = 0; i < SNAPSHOT_ROLES; i++)
+		if (pg_atomic_read_u32(&side_of((SnapshotRole) i)->pid) != 0)
+			return true;
+	return ready && pg_atomic_read_u32(&shared_snapshot()->held) != 0;
+}
+
+void snapshot_abandon(void)
+{
+	receive_start();
+	send_start();
+	for (int i = 0; i < SNAPSHOT_ROLES; i++)
+		snapshot_end_job(side_of((SnapshotRole) i));
+	pg_atomic_write_u32(&shared_snapshot()->hold, 0);
+	shmem_wake_apply();
+}
+
+void snapshot_start(void)
+{
+	/* Other numbers than an earlier life's. */
+	consensus_random(&last_number, sizeof(last_number));
+	last_number = last_number >> 2 | 1;
+	snapshot_abandon();
+	/* One that may commit does; then the apply worker says what there is. */
+	while (is_left_over())
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | WL_TIMEOUT, SNAPSHOT_POLL_MS,
+						 compat_wait_event("PaxoskvStart"));
+		ResetLatch(MyLatch);
+	}
+}

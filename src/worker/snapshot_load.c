@@ -1,0 +1,332 @@
+/*
+ * snapshot_load.c - the worker that makes this node's table another's (T5).
+ *
+ * One transaction: readers see the old rows or the new ones.  Rows of paxoskv.kv come in the order of their keys, and
+ * are merged with those that there are: a row that is the same stays as it is, so that a table which is nearly right
+ * costs a read, and an empty one plain inserts.  What then lies in the tables is recounted, row by row, and has to have
+ * the hash that the sender's state had; only then may the transaction commit, and only when the log says so durably.
+ * Nobody else writes here: the apply worker stands still.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "utils/backend_status.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "paxos/bytes.h"
+#include "worker/recount.h"
+#include "worker/settings.h"
+#include "worker/shmem.h"
+#include "worker/snapshot.h"
+#include "worker/snapshot_format.h"
+#include "worker/snapshot_table.h"
+#include "worker/store_tables.h"
+#include "worker/workers.h"
+
+/* A payload's memory beyond that is given back. */
+#define KEPT_BYTES (1u << 20)
+
+static SnapshotWorker worker;
+
+/* What is coming in. */
+static struct
+{
+	SnapshotChunk chunk;
+	uint8 *bytes; /* of its payload */
+	uint64 capacity;
+	const uint8 *at; /* the next row */
+	uint64 rows[SNAPSHOT_TABLES];
+	SnapshotHeader header;
+} in;
+
+pg_noreturn static void refuse_stream(const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("%s", what)));
+}
+
+/* ---------------------------------------------------------------- chunks */
+
+static void make_room(uint64 length)
+{
+	if (length <= in.capacity && in.capacity <= KEPT_BYTES)
+		return;
+	if (in.bytes != NULL)
+		pfree(in.bytes);
+	in.capacity = Max(length, SNAPSHOT_CHUNK_BYTES * 2);
+	in.bytes = MemoryContextAllocHuge(TopMemoryContext, in.capacity);
+}
+
+/* The next chunk, all of it. */
+static void read_chunk(void)
+{
+	uint8 header[SNAPSHOT_CHUNK_HEADER_BYTES];
+
+	snapshot_read(&worker, header, sizeof(header));
+	if (!snapshot_get_chunk(header, &in.chunk))
+		refuse_stream("what came is no chunk of a table");
+	make_room(in.chunk.length);
+	snapshot_read(&worker, in.bytes, in.chunk.length);
+	if (!snapshot_chunk_is_whole(&in.chunk, in.bytes))
+		refuse_stream("a chunk of the table came damaged");
+	pg_atomic_fetch_add_u64(&worker.side->bytes_done, in.chunk.length);
+	in.at = in.bytes;
+	if (in.chunk.kind == CHUNK_ERROR)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the other node sends no table: %.*s", (int) Min(in.chunk.length, 160),
+							   (const char *) in.bytes)));
+}
+
+static const uint8 *chunk_end(void)
+{
+	return in.bytes + in.chunk.length;
+}
+
+/* The header stays in memory of its own. */
+static void read_header(void)
+{
+	uint8 *bytes;
+
+	read_chunk();
+	bytes = MemoryContextAlloc(TopMemoryContext, in.chunk.length + 1);
+	memcpy(bytes, in.bytes, in.chunk.length);
+	if (in.chunk.kind != CHUNK_HEADER || !snapshot_get_header(bytes, in.chunk.length, &in.header))
+		refuse_stream("the table came without a header of this version");
+	if (in.header.slot < worker.side->wanted)
+		refuse_stream("the table that came is older than this node's");
+	pg_atomic_write_u64(&worker.side->slot, in.header.slot);
+	pg_atomic_write_u64(&worker.side->rows_total, in.header.rows);
+	pg_atomic_write_u64(&worker.side->bytes_total, in.header.disk_bytes);
+	read_chunk();
+}
+
+/* The next row of the table, in the current context; false: there are no more. */
+static bool next_row(int number, SnapshotRow *row)
+{
+	while (in.chunk.kind == CHUNK_ROWS && in.chunk.table == number && in.at == chunk_end())
+	{
+		if (number == SNAPSHOT_KV)
+			pg_atomic_write_u64(&worker.side->rows_done, in.rows[number]);
+		read_chunk();
+	}
+	if (in.chunk.kind != CHUNK_ROWS || in.chunk.table != number)
+		return false;
+	snapshot_row_read(row, &snapshot_tables[number], &in.at, chunk_end());
+	in.rows[number]++;
+	return true;
+}
+
+static void check_end(void)
+{
+	if (in.chunk.kind != CHUNK_END || in.chunk.length != 8 * SNAPSHOT_TABLES)
+		refuse_stream("the table came without an end");
+	for (int i = 0; i < SNAPSHOT_TABLES; i++)
+		if (get_u64(in.bytes + 8 * i) != in.rows[i])
+			refuse_stream("the table came with another number of rows than was sent");
+	pg_atomic_write_u64(&worker.side->rows_done, in.rows[SNAPSHOT_KV]);
+	snapshot_worker_step(&worker, STEP_RECEIVED);
+}
+
+/* ---------------------------------------------------------------- tables */
+
+/*
+ * All that is there before a key, or at it where it differs, goes; what comes is put in.  "same" is for a table whose
+ * rows are found by one index alone: others could have a row in the way that goes only later.
+ */
+static void merge_table(int number, bool same)
+{
+	const SnapshotTable *table = &snapshot_tables[number];
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext row_context = AllocSetContextCreate(outer, "paxoskv row", ALLOCSET_DEFAULT_SIZES);
+	SnapshotWriter *writer = palloc(sizeof(SnapshotWriter));
+	SnapshotScan own;
+	SnapshotRow row;
+	bool have_own;
+
+	snapshot_writer_begin(writer, table);
+	snapshot_scan_begin(&own, table);
+	have_own = snapshot_scan_next(&own);
+	for (; have_own && !same; have_own = snapshot_scan_next(&own))
+		snapshot_writer_delete(writer, &own.tuple->t_self);
+	for (;;)
+	{
+		int order = 1;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(row_context);
+		MemoryContextSwitchTo(row_context);
+		if (!next_row(number, &row))
+			break;
+		while (have_own && (order = snapshot_row_compare(table, &own.row, &row)) < 0)
+		{
+			snapshot_writer_delete(writer, &own.tuple->t_self);
+			MemoryContextSwitchTo(outer);
+			have_own = snapshot_scan_next(&own);
+			MemoryContextSwitchTo(row_context);
+		}
+		if (!have_own || order > 0)
+		{
+			snapshot_writer_insert(writer, &row);
+			continue;
+		}
+		if (!snapshot_row_equal(table, &own.row, &row))
+		{
+			snapshot_writer_delete(writer, &own.tuple->t_self);
+			snapshot_writer_insert(writer, &row);
+		}
+		MemoryContextSwitchTo(outer);
+		have_own = snapshot_scan_next(&own);
+	}
+	MemoryContextSwitchTo(outer);
+	for (; have_own; have_own = snapshot_scan_next(&own))
+		snapshot_writer_delete(writer, &own.tuple->t_self);
+	snapshot_scan_end(&own);
+	snapshot_writer_end(writer);
+	pfree(writer);
+	MemoryContextDelete(row_context);
+}
+
+/* One row in place of whatever there is. */
+static void replace_state(void)
+{
+	static const SnapshotTable state = {"state", "state_pkey", STATE_COLUMNS, 0, "bv8v8vv88v", ".........n"};
+	SnapshotWriter *writer = palloc(sizeof(SnapshotWriter));
+	SnapshotHeader *header = &in.header;
+	TupleTableSlot *old;
+	TableScanDesc scan;
+	SnapshotRow row = {0};
+
+	snapshot_writer_begin(writer, &state);
+	old = table_slot_create(writer->relation, NULL);
+	scan = table_beginscan(writer->relation, GetActiveSnapshot(), 0, NULL);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, old))
+		snapshot_writer_delete(writer, &old->tts_tid);
+	table_endscan(scan);
+	row.values[STATE_ONLY_ROW - 1] = BoolGetDatum(true);
+	row.values[STATE_STORE_ID - 1] = store_bytes_datum(&worker.side->store_id, sizeof(worker.side->store_id));
+	row.values[STATE_APPLIED_SLOT - 1] = Int64GetDatum((int64) header->slot);
+	row.values[STATE_HASH - 1] = store_hash_datum(header->hash);
+	row.values[STATE_ROW_COUNT - 1] = Int64GetDatum((int64) header->rows);
+	row.values[STATE_CONFIG - 1] = store_bytes_datum(header->config, header->config_length);
+	row.values[STATE_SESSIONS - 1] = store_bytes_datum(header->sessions, header->sessions_length);
+	row.values[STATE_REQUEST_COUNT - 1] = Int64GetDatum((int64) header->request_count);
+	row.values[STATE_NEWEST_DROPPED - 1] = Int64GetDatum((int64) header->newest_dropped);
+	row.values[STATE_DIVERGED - 1] = (Datum) 0;
+	row.nulls[STATE_DIVERGED - 1] = true;
+	ExecDropSingleTupleTableSlot(old);
+	snapshot_writer_insert(writer, &row);
+	snapshot_writer_end(writer);
+	pfree(writer);
+}
+
+/* ---------------------------------------------------------------- what may not be believed */
+
+static void check_sessions(struct session_table *sessions)
+{
+	store_sessions_of(sessions, store_bytes_datum(in.header.sessions, in.header.sessions_length));
+}
+
+static void verify(void)
+{
+	Recount recount;
+
+	pg_atomic_write_u32(&worker.side->phase, SNAPSHOT_VERIFYING);
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	recount_tables(&recount);
+	PopActiveSnapshot();
+	if (recount.result.differs)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("the table that came has not the state hash that came with it"),
+						recount.detail[0] != '\0' ? errdetail_internal("%s", recount.detail) : 0));
+	if (in.rows[SNAPSHOT_REQUESTS] != in.header.request_count)
+		refuse_stream("the table came with another number of request ids than its state has");
+}
+
+static const struct session *own_session(const struct session_table *sessions)
+{
+	const SnapshotSide *side = worker.side;
+
+	for (uint32 i = 0; i < sessions->n; i++)
+	{
+		const struct session *session = &sessions->sessions[i];
+
+		if (session->open && session->node_id == (uint32) paxoskv_node_id && session->run == side->run &&
+			session->nonce == side->nonce &&
+			memcmp(&session->store_id, &side->store_id, sizeof(side->store_id)) == 0)
+			return session;
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- all of it */
+
+/* From here on nobody else changes the tables. */
+static void wait_for_hold(void)
+{
+	SnapshotShared *shared = &paxos_shared->snapshot;
+
+	pg_atomic_write_u32(&worker.side->phase, SNAPSHOT_WAITING);
+	while (pg_atomic_read_u32(&shared->held) == 0 ||
+		   pg_atomic_read_u32(&shared->held) != pg_atomic_read_u32(&shared->hold))
+		snapshot_worker_wait(&worker, 100);
+}
+
+static void load(void)
+{
+	struct session_table *sessions = palloc(sizeof(*sessions));
+	const struct session *session;
+
+	wait_for_hold();
+	read_header();
+	pg_atomic_write_u32(&worker.side->phase, SNAPSHOT_COPYING);
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	check_sessions(sessions);
+	merge_table(SNAPSHOT_KV, true);
+	for (int i = SNAPSHOT_KV + 1; i < SNAPSHOT_TABLES; i++)
+		merge_table(i, false);
+	check_end();
+	replace_state();
+	PopActiveSnapshot();
+	verify();
+	session = own_session(sessions);
+	worker.side->restored = (struct paxos_restored){
+		.slot = in.header.slot,
+		.session = session != NULL ? session->session : 0,
+		.last_number = session != NULL ? session->last_number : 0,
+	};
+	pg_atomic_write_u32(&worker.side->phase, SNAPSHOT_COMMITTING);
+	snapshot_worker_step(&worker, STEP_READY);
+	while (pg_atomic_read_u32(&worker.side->step) != STEP_GRANTED)
+		snapshot_worker_wait(&worker, -1);
+	/* Committed or not, nothing may end this process before it has said so. */
+	HOLD_INTERRUPTS();
+	ForceSyncCommit();
+	CommitTransactionCommand();
+	snapshot_worker_step(&worker, STEP_COMMITTED);
+	RESUME_INTERRUPTS();
+}
+
+void paxoskv_snapshot_load_main(Datum arg)
+{
+	snapshot_worker_start(&worker, SNAPSHOT_RECEIVING, DatumGetUInt32(arg));
+	pgstat_report_activity(STATE_RUNNING, "loading the rows of another node");
+	PG_TRY();
+	{
+		load();
+	}
+	PG_CATCH();
+	{
+		snapshot_worker_failed(&worker);
+	}
+	PG_END_TRY();
+	proc_exit(0);
+}
