@@ -9,6 +9,7 @@
 #include "paxos/state_hash.h"
 
 #define CONFIG_VERSION 1
+#define CONFIG_VERSION_BASE 2 /* ends with a base */
 #define MEMBER_LEARNER 1
 
 _Static_assert(PAXOS_ADDRESS_MAX <= UINT8_MAX, "an address' length fits its byte");
@@ -20,13 +21,23 @@ static bool id_is_none(const struct paxos_id *id)
 	return memcmp(id, &none, sizeof(none)) == 0;
 }
 
+bool base_valid(const struct paxos_base *base)
+{
+	return base->slot <= PAXOS_BASE_SLOT_MAX && (base->slot > 0 || id_is_none(&base->hash));
+}
+
+bool base_same(const struct paxos_base *a, const struct paxos_base *b)
+{
+	return a->slot == b->slot && memcmp(&a->hash, &b->hash, sizeof(a->hash)) == 0;
+}
+
 bool config_valid(const struct paxos_config *config)
 {
 	uint32_t last = 0;
 
 	if (config->epoch == 0 || id_is_none(&config->cluster_id))
 		return false;
-	if (config->n_members == 0 || config->n_members > PAXOS_MAX_MEMBERS)
+	if (config->n_members == 0 || config->n_members > PAXOS_MAX_MEMBERS || !base_valid(&config->base))
 		return false;
 	for (uint32_t i = 0; i < config->n_members; i++)
 	{
@@ -77,9 +88,11 @@ uint32_t config_encode(const struct paxos_config *config, uint8_t *bytes, uint32
 
 	for (uint32_t i = 0; i < config->n_members; i++)
 		length += member_bytes(&config->members[i]);
+	if (config->base.slot > 0)
+		length += CONFIG_BASE_BYTES;
 	if (length > capacity)
 		return 0;
-	at[0] = CONFIG_VERSION;
+	at[0] = config->base.slot > 0 ? CONFIG_VERSION_BASE : CONFIG_VERSION;
 	put_u64(at + 1, config->epoch);
 	memcpy(at + 9, config->cluster_id.bytes, 16);
 	put_u32(at + 25, config->request_ids_kept);
@@ -97,6 +110,11 @@ uint32_t config_encode(const struct paxos_config *config, uint8_t *bytes, uint32
 		at[29] = (uint8_t) address_length;
 		memcpy(at + CONFIG_MEMBER_BYTES, member->address, address_length);
 		at += CONFIG_MEMBER_BYTES + address_length;
+	}
+	if (config->base.slot > 0)
+	{
+		put_u64(at, config->base.slot);
+		memcpy(at + 8, config->base.hash.bytes, 16);
 	}
 	return (uint32_t) length;
 }
@@ -127,7 +145,8 @@ bool config_decode(struct paxos_config *config, const uint8_t *bytes, uint32_t l
 	uint32_t done = CONFIG_FIXED_BYTES;
 
 	memset(config, 0, sizeof(*config));
-	if (length < CONFIG_FIXED_BYTES || bytes[0] != CONFIG_VERSION || bytes[29] > PAXOS_MAX_MEMBERS)
+	if (length < CONFIG_FIXED_BYTES || (bytes[0] != CONFIG_VERSION && bytes[0] != CONFIG_VERSION_BASE) ||
+		bytes[29] > PAXOS_MAX_MEMBERS)
 		return false;
 	config->epoch = get_u64(bytes + 1);
 	memcpy(config->cluster_id.bytes, bytes + 9, 16);
@@ -140,6 +159,14 @@ bool config_decode(struct paxos_config *config, const uint8_t *bytes, uint32_t l
 		if (taken == 0)
 			return false;
 		done += taken;
+	}
+	if (bytes[0] == CONFIG_VERSION_BASE)
+	{
+		if (length - done != CONFIG_BASE_BYTES || get_u64(bytes + done) == 0)
+			return false;
+		config->base.slot = get_u64(bytes + done);
+		memcpy(config->base.hash.bytes, bytes + done + 8, 16);
+		done += CONFIG_BASE_BYTES;
 	}
 	return done == length && config_valid(config);
 }

@@ -253,6 +253,7 @@ bool formation_init(struct formation *f, const struct formation_options *options
 		f->options.retry_ms = 1;
 	f->now_ms = now_ms;
 	f->state = FORMATION_WAITING;
+	f->base_known = true;
 	if (blob_length > 0 && !read_blob(f, blob, blob_length))
 		return false;
 	if (f->have_proposal)
@@ -284,6 +285,7 @@ static void propose(struct formation *f)
 		.cluster_id = f->options.new_cluster_id,
 		.request_ids_kept = FORMATION_REQUEST_IDS_KEPT,
 		.n_members = f->options.n_peers,
+		.base = f->base,
 	};
 
 	for (uint32_t i = 0; i < f->options.n_peers; i++)
@@ -303,7 +305,7 @@ static void propose(struct formation *f)
 /* F2: the lowest id proposes when every peer is there, has the same list and is not activated. */
 static void propose_if_ready(struct formation *f)
 {
-	if (f->state != FORMATION_WAITING || f->options.peers[0].node_id != f->options.node_id)
+	if (f->state != FORMATION_WAITING || !f->base_known || f->options.peers[0].node_id != f->options.node_id)
 		return;
 	if (f->options.n_peers == 1 && !f->first_command)
 		return;
@@ -321,6 +323,30 @@ void formation_first_command(struct formation *f)
 	propose_if_ready(f);
 }
 
+/* F5: judges what peer i said of its table, where nothing worse is known of it. */
+static void judge_base(struct formation *f, uint32_t i)
+{
+	enum formation_trouble *trouble = &f->peers[i].trouble;
+
+	if (*trouble != FORMATION_FINE && *trouble != FORMATION_NOT_READY && *trouble != FORMATION_BASES_DIFFER)
+		return;
+	*trouble = FORMATION_FINE;
+	if (f->peers[i].not_ready)
+		*trouble = FORMATION_NOT_READY;
+	else if (f->base_known && !base_same(&f->peers[i].base, &f->base))
+		*trouble = FORMATION_BASES_DIFFER;
+}
+
+void formation_set_base(struct formation *f, const struct paxos_base *base)
+{
+	f->base_known = base != NULL;
+	f->base = base != NULL ? *base : (struct paxos_base){0};
+	for (uint32_t i = 0; i < f->options.n_peers && f->state == FORMATION_WAITING; i++)
+		if (f->peers[i].heard)
+			judge_base(f, i);
+	propose_if_ready(f);
+}
+
 void formation_tick(struct formation *f, uint64_t now_ms)
 {
 	uint64_t patience_ms = (uint64_t) HEARD_RETRIES * f->options.retry_ms;
@@ -331,7 +357,8 @@ void formation_tick(struct formation *f, uint64_t now_ms)
 		if (!f->peers[i].heard || now_ms - f->peers[i].heard_ms <= patience_ms)
 			continue;
 		f->peers[i].heard = false;
-		if (f->peers[i].trouble == FORMATION_FINE)
+		if (f->peers[i].trouble == FORMATION_FINE || f->peers[i].trouble == FORMATION_NOT_READY ||
+			f->peers[i].trouble == FORMATION_BASES_DIFFER)
 			f->peers[i].trouble = FORMATION_NOT_HEARD;
 	}
 	propose_if_ready(f);
@@ -381,7 +408,8 @@ static bool judge_list(struct formation *f, int i, const struct formation_peer *
 	enum formation_trouble *trouble = &f->peers[i].trouble;
 	bool equal = lists_equal(f->options.peers, f->options.n_peers, peers, n_peers);
 
-	if (!equal && (*trouble == FORMATION_FINE || *trouble == FORMATION_LISTS_DIFFER))
+	if (!equal && (*trouble == FORMATION_FINE || *trouble == FORMATION_LISTS_DIFFER ||
+				   *trouble == FORMATION_NOT_READY || *trouble == FORMATION_BASES_DIFFER))
 	{
 		*trouble = FORMATION_LISTS_DIFFER;
 		f->peers[i].n_their_peers = n_peers;
@@ -399,10 +427,16 @@ static bool recv_hello(struct formation *f, int i, bool first, const struct form
 {
 	if (!list_valid(m->peers, m->n_peers, m->from))
 		return false;
+	if (!base_valid(&m->base))
+		return false;
 	f->peers[i].features = m->features;
+	f->peers[i].not_ready = m->not_ready;
+	f->peers[i].base = m->base;
 	/* After activation paxoskv.peers means nothing any more (F4). */
 	if (f->state != FORMATION_ACTIVATED)
 		judge_list(f, i, m->peers, m->n_peers);
+	if (f->state == FORMATION_WAITING)
+		judge_base(f, (uint32_t) i);
 	/* Who waits is answered with what it can't know; another HELLO only once, or two would never stop. */
 	if (f->state != FORMATION_WAITING || first)
 		f->peers[i].owe_reply = true;
@@ -443,6 +477,15 @@ static bool recv_proposal(struct formation *f, int i, const struct formation_mes
 		f->peers[i].trouble = FORMATION_OTHER_STORE;
 		return true;
 	}
+	/* F5: what the others would begin with is not what this one has; or it can't tell yet, and waits */
+	if (!f->base_known)
+		return true;
+	if (!base_same(&proposal->base, &f->base))
+	{
+		f->peers[i].base = proposal->base;
+		f->peers[i].trouble = FORMATION_BASES_DIFFER;
+		return true;
+	}
 	acknowledge(f, proposal);
 	take_acks(f, m);
 	return true;
@@ -464,7 +507,7 @@ static bool recv_ack(struct formation *f, int i, const struct formation_message 
 		take_acks(f, m);
 	/*
 	 * The sender is bound to a proposal that isn't this node's; nor can one be that this node, the lowest id,
-	 * doesn't know of: it was made by a store that is gone.  Else its list was this node's after all.
+	 * doesn't know of: it was made by a store that is gone.  Else its list and its table were this node's after all.
 	 */
 	if (f->have_proposal)
 		another = !same_id(&own->proposal_hash, &f->proposal_hash);
@@ -472,7 +515,9 @@ static bool recv_ack(struct formation *f, int i, const struct formation_message 
 		another = f->options.peers[0].node_id == f->options.node_id;
 	if (another && f->peers[i].trouble != FORMATION_OTHER_STORE)
 		f->peers[i].trouble = FORMATION_ACKNOWLEDGED_ANOTHER;
-	else if (!another && f->peers[i].trouble == FORMATION_LISTS_DIFFER)
+	else if (!another &&
+			 (f->peers[i].trouble == FORMATION_LISTS_DIFFER || f->peers[i].trouble == FORMATION_NOT_READY ||
+			  f->peers[i].trouble == FORMATION_BASES_DIFFER))
 		f->peers[i].trouble = FORMATION_FINE;
 	return true;
 }
@@ -568,6 +613,8 @@ static void make_message(const struct formation *f, int i, struct formation_mess
 	if (m->type == FORMATION_HELLO)
 	{
 		m->features = f->options.features;
+		m->not_ready = !f->base_known;
+		m->base = f->base;
 		m->n_peers = f->options.n_peers;
 		memcpy(m->peers, f->options.peers, sizeof(m->peers));
 		return;

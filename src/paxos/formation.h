@@ -19,6 +19,7 @@
  *	 1	version (1)		 8	epoch	 16	 cluster id		4  request ids kept	   1  number of members, each:
  *		 4	node id		 1	flags (1: learner)	   16  store id	   8  features	   1  length of the address
  *		 address
+ *	 version 2 only: 8	base slot, not 0	 16	 base hash
  *
  * Bytes of the blob:
  *	 1	version (1)		 2	length of the configuration, 0: nothing acknowledged	   the configuration
@@ -32,6 +33,9 @@
 
 /* O2: what a new cluster begins with. */
 #define FORMATION_REQUEST_IDS_KEPT 100000
+
+/* F5: the highest revision that rows may have which are loaded before there is a cluster. */
+#define PAXOS_BASE_SLOT_MAX (UINT64_C(1) << 62)
 
 /* One entry of paxoskv.peers: the first configuration only (F4). */
 struct formation_peer
@@ -75,6 +79,8 @@ struct formation_message
 	struct paxos_id store_id; /* sender's */
 	bool activated;           /* sender's state */
 	uint64_t features;        /* HELLO: X7, what the sender can do */
+	bool not_ready;           /* HELLO: F5, its table can't be told yet */
+	struct paxos_base base;   /* HELLO: F5, what it would begin with */
 	uint32_t n_peers;         /* HELLO */
 	struct formation_peer peers[PAXOS_MAX_MEMBERS];
 	struct paxos_config proposal; /* PROPOSAL, ACTIVE */
@@ -98,7 +104,9 @@ enum formation_trouble
 	FORMATION_LISTS_DIFFER, /* F4: peers[].their_peers is its list */
 	FORMATION_OTHER_STORE,  /* F1: it has, or says that this node has, another store than was proposed */
 	FORMATION_ACKNOWLEDGED_ANOTHER, /* F3: another proposal than this node's */
-	FORMATION_OTHER_CLUSTER         /* activated in a cluster that has no member of this node's id */
+	FORMATION_OTHER_CLUSTER,        /* activated in a cluster that has no member of this node's id */
+	FORMATION_NOT_READY,            /* F5: its database can't be read yet */
+	FORMATION_BASES_DIFFER          /* F5: peers[].base is what its table holds */
 };
 
 struct formation
@@ -121,12 +129,16 @@ struct formation
 		uint64_t heard_ms;
 		struct paxos_id store_id;
 		uint64_t features;
+		bool not_ready;
+		struct paxos_base base;
 		enum formation_trouble trouble;
 		uint32_t n_their_peers; /* LISTS_DIFFER: theirs */
 		struct formation_peer their_peers[PAXOS_MAX_MEMBERS];
 		uint64_t next_send_ms;
 		bool owe_reply;
 	} peers[PAXOS_MAX_MEMBERS];
+	bool base_known; /* F5; true until the host says otherwise */
+	struct paxos_base base;
 	bool first_command;  /* F4: a cluster of one forms at its first command */
 	bool peers_mismatch; /* paxoskv.peers names others than the configuration found at the start */
 };
@@ -134,7 +146,9 @@ struct formation
 /* A configuration's bytes: the fixed part, that of each member, all at most. */
 #define CONFIG_FIXED_BYTES (1 + 8 + 16 + 4 + 1)
 #define CONFIG_MEMBER_BYTES (4 + 1 + 16 + 8 + 1)
-#define CONFIG_BYTES_MAX (CONFIG_FIXED_BYTES + PAXOS_MAX_MEMBERS * (CONFIG_MEMBER_BYTES + PAXOS_ADDRESS_MAX))
+#define CONFIG_BASE_BYTES (8 + 16)
+#define CONFIG_BYTES_MAX                                                                                     \
+	(CONFIG_FIXED_BYTES + PAXOS_MAX_MEMBERS * (CONFIG_MEMBER_BYTES + PAXOS_ADDRESS_MAX) + CONFIG_BASE_BYTES)
 
 /* The blob's bytes at most; PLOG_CONFIG_MAX bounds them. */
 #define FORMATION_BLOB_MAX 3584
@@ -159,6 +173,12 @@ void formation_tick(struct formation *f, uint64_t now_ms);
 
 /* When formation_tick() must be called again at the latest; UINT64_MAX: not before a message comes. */
 uint64_t formation_next_deadline(const struct formation *f);
+
+/*
+ * F5: what this node's table holds now, or NULL while that can't be told; then it proposes nothing and acknowledges
+ * nothing.  Until the first call it is an empty table.
+ */
+void formation_set_base(struct formation *f, const struct paxos_base *base);
 
 /* F4: a command came.  Where there are no other peers the cluster is formed, once durable; else no effect. */
 void formation_first_command(struct formation *f);
@@ -186,6 +206,9 @@ bool formation_peers_mismatch(const struct formation *f);
  * proposals; every member answers and none has activated, so wiping all of them loses nothing.
  */
 bool formation_wiping_helps(const struct formation *f);
+
+bool base_valid(const struct paxos_base *base);
+bool base_same(const struct paxos_base *a, const struct paxos_base *b);
 
 /* Whether it can be one: members by rising id, ids and store ids set, addresses terminated. */
 bool config_valid(const struct paxos_config *config);

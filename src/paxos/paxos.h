@@ -79,6 +79,13 @@ struct paxos_member
 	char address[PAXOS_ADDRESS_MAX + 1]; /* host:port */
 };
 
+/* F5: the table that a cluster begins with, as if all of it had been chosen up to that slot; slot 0: an empty one. */
+struct paxos_base
+{
+	uint64_t slot;
+	struct paxos_id hash; /* of its rows; none where it is empty */
+};
+
 /* C1: one configuration; its epoch starts at 1 and each stop sign adds one. */
 struct paxos_config
 {
@@ -87,6 +94,7 @@ struct paxos_config
 	uint32_t request_ids_kept; /* O2: part of the replicated configuration */
 	uint32_t n_members;
 	struct paxos_member members[PAXOS_MAX_MEMBERS]; /* by rising node id */
+	struct paxos_base base;                         /* of epoch 1: the log begins behind it */
 };
 
 /*

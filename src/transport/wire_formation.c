@@ -13,6 +13,7 @@ struct formation_parts
 {
 	Paxoskv__Formation formation;
 	Paxoskv__Config config;
+	Paxoskv__Base base, config_base;
 	Paxoskv__Peer peers[PAXOS_MAX_MEMBERS], *peer_list[PAXOS_MAX_MEMBERS];
 	Paxoskv__Member members[PAXOS_MAX_MEMBERS], *member_list[PAXOS_MAX_MEMBERS];
 	Paxoskv__Ack acks[PAXOS_MAX_MEMBERS], *ack_list[PAXOS_MAX_MEMBERS];
@@ -51,6 +52,17 @@ static bool put_peers(struct formation_parts *parts, const struct formation_mess
 	return true;
 }
 
+/* NULL: of an empty table nothing is said. */
+static Paxoskv__Base *put_base(Paxoskv__Base *to, const struct paxos_base *base)
+{
+	if (base->slot == 0)
+		return NULL;
+	paxoskv__base__init(to);
+	to->slot = base->slot;
+	to->hash = wire_put_id(&base->hash);
+	return to;
+}
+
 static bool put_config(struct formation_parts *parts, const struct paxos_config *config)
 {
 	Paxoskv__Config *to = &parts->config;
@@ -76,6 +88,7 @@ static bool put_config(struct formation_parts *parts, const struct paxos_config 
 		member->address = (char *) from->address;
 		parts->member_list[i] = member;
 	}
+	to->begins_with = put_base(&parts->config_base, &config->base);
 	to->n_members = config->n_members;
 	to->members = parts->member_list;
 	parts->formation.proposal = to;
@@ -112,6 +125,8 @@ bool wire_encode_formation(const struct formation_message *message, struct wire_
 	to->store_id = wire_put_id(&message->store_id);
 	to->activated = message->activated;
 	to->features = message->features;
+	to->not_ready = message->not_ready;
+	to->begins_with = put_base(&parts.base, &message->base);
 	if (!put_peers(&parts, message) || !put_config(&parts, &message->proposal))
 		return false;
 	put_acks(&parts, message);
@@ -137,13 +152,22 @@ static bool get_peers(struct formation_message *m, const Paxoskv__Formation *fro
 	return true;
 }
 
+static bool get_base(struct paxos_base *base, const Paxoskv__Base *from)
+{
+	if (from == NULL)
+		return true;
+	base->slot = from->slot;
+	/* One of slot 0 is none, and is not sent. */
+	return from->slot > 0 && wire_get_id(&base->hash, &from->hash);
+}
+
 static bool get_config(struct paxos_config *config, const Paxoskv__Config *from)
 {
 	if (from == NULL)
 		return true;
 	/* One without members is none, and is not sent. */
 	if (from->n_members == 0 || from->n_members > PAXOS_MAX_MEMBERS ||
-		!wire_get_id(&config->cluster_id, &from->cluster_id))
+		!wire_get_id(&config->cluster_id, &from->cluster_id) || !get_base(&config->base, from->begins_with))
 		return false;
 	config->epoch = from->epoch;
 	config->request_ids_kept = from->request_ids_kept;
@@ -195,6 +219,9 @@ enum wire_result wire_decode_formation(const uint8_t *bytes, uint32_t length, st
 	m->to = from->to;
 	m->activated = from->activated;
 	m->features = from->features;
+	m->not_ready = from->not_ready;
+	if (!get_base(&m->base, from->begins_with))
+		return WIRE_MALFORMED;
 	if (!wire_get_id(&m->store_id, &from->store_id) || !get_peers(m, from) ||
 		!get_config(&m->proposal, from->proposal) || !get_acks(m, from))
 		return WIRE_MALFORMED;

@@ -68,6 +68,8 @@ static void check_bound(struct forming_world *w, struct former *n)
 	MUST(n->f.have_proposal || !n->bound);
 	if (!n->f.have_proposal)
 		return;
+	/* F5: to no other table than its own, which here is empty */
+	MUST(base_same(&n->f.proposal.base, &n->f.base));
 	own.proposal_hash = config_hash(&n->f.proposal);
 	MUST(!n->bound || same(&n->bound_to, &own.proposal_hash));
 	n->bound = true;

@@ -111,7 +111,7 @@ static void alter_config(struct paxos_config *c, struct input *in)
 	else if (what % 8 == 1)
 		c->n_members = what / 8;
 	else if (what % 8 == 2)
-		c->epoch = take_u8(in) % 3;
+		c->epoch = take_u8(in) % 3, c->base.slot = what / 8 & 1;
 	else if (what % 8 == 3)
 		make_id(&c->cluster_id, in);
 	else if (what % 8 == 4)
@@ -168,6 +168,8 @@ static void alter(struct formation_message *m, struct input *in)
 			break;
 		default:
 			m->features = what;
+			m->not_ready = what & 64;
+			m->base.slot = what >> 7;
 	}
 }
 

@@ -536,7 +536,8 @@ static void test_config_bytes(void)
 	uint32_t length = config_encode(&config, bytes, sizeof(bytes));
 	unsigned accepted = 0;
 
-	is_u64(length, CONFIG_BYTES_MAX, "the largest configuration has the most bytes");
+	is_u64(length, CONFIG_BYTES_MAX - CONFIG_BASE_BYTES,
+		   "the largest configuration has the most bytes, but for a base");
 	ok(config_decode(&back, bytes, length) && memcmp(&back, &config, sizeof(config)) == 0, "it comes back");
 	is_u64(config_encode(&config, bytes, length - 1), 0, "a buffer too small is told");
 	for (uint32_t n = 0; n < length; n++)
@@ -566,6 +567,86 @@ static void test_config_bytes(void)
 	back = config;
 	back.members[8].features--;
 	ok(memcmp(config_hash(&config).bytes, config_hash(&back).bytes, 16) != 0, "the hash tells two apart");
+}
+
+/* F5: what the nodes begin with is the same on all, or they don't begin. */
+static void test_bases(void)
+{
+	struct paxos_base base = {42, id_of(5, 5)};
+	struct paxos_base other = {42, id_of(5, 6)};
+	struct formation_message m;
+
+	start_three();
+	for (uint32_t id = 1; id <= 3; id++)
+		formation_set_base(&nodes[id], id == 3 ? NULL : &base);
+	exchange("123123");
+	ok(states(FORMATION_WAITING, FORMATION_WAITING, FORMATION_WAITING),
+	   "a node that can't tell its table is waited for");
+	is_u64(nodes[1].peers[2].trouble, FORMATION_NOT_READY, "the others say so");
+	is_u64(nodes[1].peers[1].trouble, FORMATION_FINE, "of that one alone");
+	formation_set_base(&nodes[3], &other);
+	exchange("123123");
+	ok(states(FORMATION_WAITING, FORMATION_WAITING, FORMATION_WAITING), "tables that differ form no cluster");
+	is_u64(nodes[1].peers[2].trouble, FORMATION_BASES_DIFFER, "and each says which");
+	is_u64(nodes[3].peers[0].trouble, FORMATION_BASES_DIFFER, "on either side");
+	formation_set_base(&nodes[3], &base);
+	exchange("123123");
+	ok(states(FORMATION_ACTIVATED, FORMATION_ACTIVATED, FORMATION_ACTIVATED),
+	   "the same table on all: they form");
+	ok(base_same(&formation_activated(&nodes[3])->base, &base), "it stands in the configuration");
+	start(2, 1, 3, true);
+	ok(base_same(&formation_activated(&nodes[2])->base, &base), "and is found again after a restart");
+
+	start_three();
+	for (uint32_t id = 2; id <= 3; id++)
+	{
+		sent(id, 1, &m);
+		formation_recv(&nodes[1], &m);
+	}
+	persist(1);
+	formation_set_base(&nodes[2], &base);
+	sent(1, 2, &m);
+	is_u64(m.type, FORMATION_PROPOSAL, "a table changes while the proposal is on its way");
+	formation_recv(&nodes[2], &m);
+	ok(!formation_dirty(&nodes[2]) && nodes[2].state == FORMATION_WAITING, "it is not acknowledged");
+	is_u64(nodes[2].peers[0].trouble, FORMATION_BASES_DIFFER, "and the reason is known");
+	formation_set_base(&nodes[2], NULL);
+	formation_recv(&nodes[2], &m);
+	ok(nodes[2].state == FORMATION_WAITING, "nor where the table can't be told");
+	formation_set_base(&nodes[2], &(struct paxos_base){0});
+	formation_recv(&nodes[2], &m);
+	is_u64(nodes[2].state, FORMATION_PROPOSED, "until the table is as it was");
+
+	start(1, 1, 1, false);
+	formation_set_base(&nodes[1], NULL);
+	formation_first_command(&nodes[1]);
+	ok(!formation_dirty(&nodes[1]), "a cluster of one waits for its table, too");
+	formation_set_base(&nodes[1], &base);
+	ok(formation_dirty(&nodes[1]) && nodes[1].proposal.base.slot == 42, "and begins with it");
+}
+
+static void test_base_bytes(void)
+{
+	struct paxos_config config = largest_config();
+	struct paxos_config back;
+	uint8_t bytes[CONFIG_BYTES_MAX + 1];
+	uint32_t length;
+	unsigned accepted = 0;
+
+	config.base = (struct paxos_base){PAXOS_BASE_SLOT_MAX, id_of(7, 8)};
+	length = config_encode(&config, bytes, sizeof(bytes));
+	is_u64(length, CONFIG_BYTES_MAX, "the largest configuration has a base");
+	ok(config_decode(&back, bytes, length) && memcmp(&back, &config, sizeof(back)) == 0,
+	   "which is read as written");
+	for (uint32_t n = 0; n < length; n++)
+		accepted += config_decode(&back, bytes, n);
+	is_u64(accepted, 0, "no part of it is");
+	memset(bytes + length - CONFIG_BASE_BYTES, 0, 8);
+	ok(!config_decode(&back, bytes, length), "nor a base of slot 0");
+	config.base.slot++;
+	ok(!config_valid(&config), "nor one beyond all slots");
+	config.base.slot = 0;
+	ok(!config_valid(&config), "an empty table has no hash");
 }
 
 static void test_blob(void)
@@ -607,6 +688,8 @@ int main(void)
 	test_refused();
 	test_foreign_cluster();
 	test_config_bytes();
+	test_bases();
+	test_base_bytes();
 	test_blob();
 	return done();
 }

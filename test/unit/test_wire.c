@@ -207,6 +207,10 @@ static struct formation_message full_formation(void)
 	memset(&m, 0, sizeof(m));
 	m.type = FORMATION_ACTIVE;
 	m.from = 1, m.to = 2, m.activated = true, m.features = 99;
+	m.not_ready = true;
+	m.base.slot = m.proposal.base.slot = UINT64_MAX;
+	memset(&m.base.hash, 0x33, sizeof(m.base.hash));
+	memset(&m.proposal.base.hash, 0x44, sizeof(m.proposal.base.hash));
 	memset(&m.store_id, 0x11, sizeof(m.store_id));
 	m.n_peers = m.n_acks = m.proposal.n_members = PAXOS_MAX_MEMBERS;
 	m.proposal.epoch = 1;
