@@ -306,5 +306,8 @@ FROM PUBLIC;
 GRANT SELECT ON paxoskv.snapshot_progress TO pg_monitor;
 GRANT EXECUTE ON FUNCTION paxoskv.read_snapshot_progress() TO pg_monitor;
 
+-- What pg_dump takes along: the rows, and nothing of what makes this server a node of its cluster.
+SELECT pg_catalog.pg_extension_config_dump('paxoskv.kv', '');
+
 -- Wakes the apply worker at COMMIT, which could not go on with the older tables.
 SELECT paxoskv.extension_created();

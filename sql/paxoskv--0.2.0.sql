@@ -46,6 +46,9 @@ COMMENT ON COLUMN paxoskv.kv.create_revision IS 'slot of the command that create
 COMMENT ON COLUMN paxoskv.kv.written_at IS 'clock of the node that the last change came from';
 COMMENT ON COLUMN paxoskv.kv.hash IS 'hash of the row, a part of the state hash';
 
+-- What pg_dump takes along: the rows, and nothing of what makes this server a node of its cluster.
+SELECT pg_catalog.pg_extension_config_dump('paxoskv.kv', '');
+
 -- No row until the apply worker writes it.
 CREATE TABLE paxoskv.state (
 	only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),

@@ -135,6 +135,18 @@ void refuse_rows(Oid relation)
 			 errhint("Use paxos_put(), paxos_batch(), paxos_delete(), paxos_clear() or paxos_clear_all().")));
 }
 
+void refuse_copy(Oid relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("cannot change rows of table \"%s.%s\"", PAXOSKV_SCHEMA, table_name(relation)),
+			 errdetail("A superuser may load a dump into servers whose cluster has not formed yet. This one "
+					   "belongs to a cluster, or has agreed to one."),
+			 errhint("Restore the dump on each server of a new cluster before it forms, or copy its rows "
+					 "into a table of "
+					 "your own and write them with paxos_batch().")));
+}
+
 void refuse_row_locks(Oid relation)
 {
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -28,6 +28,7 @@ extern List *protected_tables(void);
 
 /* All 42501. */
 pg_noreturn extern void refuse_rows(Oid relation);
+pg_noreturn extern void refuse_copy(Oid relation);
 pg_noreturn extern void refuse_row_locks(Oid relation);
 pg_noreturn extern void refuse_definition(Oid relation);
 pg_noreturn extern void refuse_drop(Oid relation);

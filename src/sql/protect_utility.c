@@ -199,6 +199,16 @@ static bool store_has_state(void)
 	return found;
 }
 
+/* A restore comes often right after the server's start; whether it is a member shows within moments. */
+static void wait_for_start(void)
+{
+	for (int i = 0; i < 500 && is_starting(); i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(10000);
+	}
+}
+
 /*
  * COPY has no executor start.  A superuser may load a node that belongs to no cluster yet.  The lock is the one
  * that COPY takes first itself, and keeps the name's meaning until then.
@@ -209,9 +219,13 @@ static void check_copy(const CopyStmt *copy)
 
 	if (!copy->is_from)
 		return;
+	/* without the lock, which the start may need */
+	if (superuser() && is_protected(RangeVarGetRelid(copy->relation, NoLock, true)))
+		wait_for_start();
 	relation = RangeVarGetRelid(copy->relation, RowExclusiveLock, true);
-	if (is_protected(relation) && !(superuser() && !is_member() && !store_has_state()))
-		refuse_rows(relation);
+	if (!is_protected(relation) || (superuser() && !is_member() && !store_has_state() && client_begin_load()))
+		return;
+	refuse_copy(relation);
 }
 
 static const char *lock_command(LOCKMODE mode)

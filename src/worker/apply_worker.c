@@ -35,6 +35,7 @@
 #include "pg_compat.h"
 #include "transport/log_limit.h"
 #include "worker/apply.h"
+#include "worker/apply_base.h"
 #include "worker/apply_flush.h"
 #include "worker/feed.h"
 #include "worker/recount.h"
@@ -48,6 +49,8 @@
 #define RETRY_FIRST_MS 50
 #define RETRY_MAX_MS 2000
 #define MISSING_POLL_MS 250
+/* F5: how often to look whether rows were loaded. */
+#define BASE_POLL_MS 250
 /* What may or may not pass is tried so often, about seven seconds, before it stops apply. */
 #define DOUBTFUL_TRIES 8
 /* How often to try to store that its rows are not the cluster's. */
@@ -59,6 +62,9 @@ typedef struct ApplyWorker
 {
 	ApplyState state; /* as committed */
 	struct paxos_config config;
+	bool base_known; /* F5 */
+	struct paxos_base base;
+	uint64 base_loads;
 	FeedReader feed;
 	MemoryContext batch_context;
 	MemoryContext details_context; /* of the results of one transaction */
@@ -100,6 +106,9 @@ static void report(DatabaseState database, bool stopped, const char *detail)
 	shared->report.database = database;
 	shared->report.has_state = apply.state.stored;
 	shared->report.store_id = apply.state.store_id;
+	shared->report.base_known = apply.base_known;
+	shared->report.base = apply.base;
+	shared->report.base_loads = apply.base_loads;
 	shared->report.stopped = stopped;
 	strlcpy(shared->report.detail, detail, sizeof(shared->report.detail));
 	LWLockRelease(shared->status_lock);
@@ -516,6 +525,98 @@ static void wait_for_state(void)
 	no_longer_waits();
 }
 
+/* ---------------------------------------------------------------- before the first command (F5) */
+
+static bool load_config(void)
+{
+	PaxosShared *shared = paxos_shared;
+	bool ok;
+
+	LWLockAcquire(shared->status_lock, LW_SHARED);
+	ok = shared->config_length > 0 && config_decode(&apply.config, shared->config, shared->config_length);
+	LWLockRelease(shared->status_lock);
+	return ok;
+}
+
+static void report_base_error(ErrorData *error)
+{
+	char detail[512];
+
+	apply.base_known = false;
+	snprintf(detail, sizeof(detail), "It is not known what the cluster is to begin with: %s.",
+			 error->message);
+	report(BASE_UNREADABLE, false, detail);
+	if (is_reminder_due())
+		ereport(
+			LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("paxoskv cannot tell what the cluster is to begin with: %s", error->message),
+			 error->sqlerrcode == ERRCODE_DATA_EXCEPTION
+				 ? errhint("DROP EXTENSION paxoskv drops these rows; create it again, and restore a dump.")
+				 : 0));
+}
+
+static bool base_is_old(void)
+{
+	bool old;
+
+	LWLockAcquire(paxos_shared->status_lock, LW_SHARED);
+	old = !apply.base_known || apply.base_loads != paxos_shared->loads;
+	LWLockRelease(paxos_shared->status_lock);
+	return old;
+}
+
+/* Reads the tables, and reports what they hold. */
+static void look_at_base(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		Recount recount;
+
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		base_read(&apply.base, &recount, &apply.base_loads);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		flush_begin(apply.state.applied); /* what is agreed on must outlast a crash */
+		apply.base_known = true;
+		report(DATABASE_READY, false, "");
+		no_longer_waits();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error = take_error(context);
+
+		report_base_error(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+}
+
+/* What a superuser loads until there is a cluster is what it begins with; the log then begins behind it. */
+static void wait_for_cluster(void)
+{
+	while (!apply.state.stored && !load_config())
+	{
+		if (find_extension() != apply.extension)
+			proc_exit(1);
+		if (base_is_old())
+			look_at_base();
+		wait_latch(BASE_POLL_MS);
+		reload_if_asked();
+	}
+	if (apply.state.stored)
+		return;
+	if (base_is_old())
+		look_at_base();
+	if (apply.base_known && base_same(&apply.base, &apply.config.base))
+		apply.state.applied = apply.base.slot;
+	pg_atomic_write_u64(&paxos_shared->applied_slot, apply.state.applied);
+}
+
 /* ---------------------------------------------------------------- results */
 
 static Request *numbered_request(uint64 session, uint64 number)
@@ -676,29 +777,17 @@ static void publish_lost_results(void)
 
 /* ---------------------------------------------------------------- one batch */
 
-static void load_config(void)
-{
-	PaxosShared *shared = paxos_shared;
-	bool ok;
-
-	LWLockAcquire(shared->status_lock, LW_SHARED);
-	ok = shared->config_length > 0 && config_decode(&apply.config, shared->config, shared->config_length);
-	LWLockRelease(shared->status_lock);
-	if (!ok)
-		elog(ERROR, "entries were chosen without a configuration");
-}
-
-/* A superuser may have copied rows in before there was a cluster: they are part of the state. */
+/* F5: what is there when the first command comes is what the cluster agreed to begin with, or nothing is applied. */
 static void count_what_is_there(ApplyState *state)
 {
+	struct paxos_base base;
 	Recount recount;
+	uint64 loads;
 
-	recount_tables(&recount);
-	/* A wrong hash would be taken for a change behind the log's back at the first recount, on all nodes alike. */
-	if (recount.result.differs)
+	base_read(&base, &recount, &loads);
+	if (!base_same(&base, &apply.config.base))
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-						errmsg("rows were copied in that cannot be part of the state: %.*s",
-							   (int) strlen(recount.detail) - 1, recount.detail)));
+						errmsg("the rows are not those that the cluster began with")));
 	state->hash = recount.result.found.hash;
 	state->rows = (int64) recount.result.found.rows;
 }
@@ -709,7 +798,8 @@ static int apply_in_transaction(ApplyEntry *entries, int n, ApplyState *state)
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	load_config();
+	if (!load_config())
+		elog(ERROR, "entries were chosen without a configuration");
 	if (!state->stored)
 	{
 		LWLockAcquire(paxos_shared->status_lock, LW_SHARED);
@@ -927,6 +1017,7 @@ static void begin_applying(bool loaded)
 
 	wait_for_extension();
 	wait_for_state();
+	wait_for_cluster();
 	if (loaded && apply.state.diverged[0] == '\0')
 		forget_divergence();
 	report(DATABASE_READY, false, "");

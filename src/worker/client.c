@@ -776,6 +776,20 @@ bool client_is_member(void)
 	return member;
 }
 
+bool client_begin_load(void)
+{
+	bool agreed;
+
+	if (paxos_shared == NULL)
+		return true;
+	LWLockAcquire(paxos_shared->status_lock, LW_EXCLUSIVE);
+	agreed = paxos_shared->agreed;
+	if (!agreed)
+		paxos_shared->loads++;
+	LWLockRelease(paxos_shared->status_lock);
+	return !agreed;
+}
+
 void client_extension_created(void)
 {
 	if (paxos_shared != NULL)

@@ -171,6 +171,11 @@ extern void client_status(ClientStatus *status);
 
 /* Whether this server is a member of a formed cluster, and its paxoskv.database: for the 55006 refusals. */
 extern bool client_is_member(void);
+/*
+ * F5: rows are about to be loaded into the tables, whose lock is held.  False: this server has agreed to a cluster, and
+ * what that begins with is settled.
+ */
+extern bool client_begin_load(void);
 
 /* Tells the apply worker that its extension was just created, so that it looks at once. */
 extern void client_extension_created(void);

@@ -105,7 +105,8 @@ extern void consensus_random(void *bytes, size_t length);
 
 /* ---- consensus_host.c */
 
-extern void host_create_core(void);
+/* applied: through which slot the database holds everything. */
+extern void host_create_core(uint64 applied);
 /* Of the log: says which condition does not hold, ends this life; counted, exit 1. */
 pg_noreturn extern void host_assert_failed(const char *condition, const char *file, int line);
 extern void host_note_input(const char *name);

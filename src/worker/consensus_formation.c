@@ -78,6 +78,50 @@ bool formation_alone(void)
 	return config != NULL ? config->n_members == 1 : consensus.formation.options.n_peers == 1;
 }
 
+/*
+ * F3, F5: this node has agreed and not written it down yet: from now on nothing is loaded any more.  False: something was
+ * since it looked.
+ */
+static bool settle_base(void)
+{
+	PaxosShared *shared = paxos_shared;
+
+	LWLockAcquire(shared->status_lock, LW_EXCLUSIVE);
+	shared->agreed = shared->agreed || shared->report.has_state || shared->report.base_loads == shared->loads;
+	LWLockRelease(shared->status_lock);
+	return shared->agreed;
+}
+
+/* F5: tells the formation what the apply worker found in the table. */
+static void take_base(void)
+{
+	PaxosShared *shared = paxos_shared;
+	struct paxos_base base;
+	bool known;
+
+	LWLockAcquire(shared->status_lock, LW_SHARED);
+	known = shared->report.database == DATABASE_READY && shared->report.base_known &&
+			shared->report.base_loads == shared->loads;
+	base = shared->report.base;
+	LWLockRelease(shared->status_lock);
+	if (known != consensus.formation.base_known || (known && !base_same(&base, &consensus.formation.base)))
+		formation_set_base(&consensus.formation, known ? &base : NULL);
+}
+
+/* Through which slot the database holds everything; what its cluster began with counts before the first command. */
+static uint64 database_applied(void)
+{
+	const struct paxos_config *config = formation_activated(&consensus.formation);
+	ApplyReport *report = &paxos_shared->report;
+	uint64 applied = pg_atomic_read_u64(&paxos_shared->applied_slot);
+
+	LWLockAcquire(paxos_shared->status_lock, LW_SHARED);
+	if (config != NULL && !report->has_state && report->base_known && base_same(&report->base, &config->base))
+		applied = Max(applied, config->base.slot);
+	LWLockRelease(paxos_shared->status_lock);
+	return applied;
+}
+
 static void publish_config(const struct paxos_config *config)
 {
 	PaxosShared *shared = paxos_shared;
@@ -124,6 +168,10 @@ void formation_start(void)
 							   "the configuration in the log's metadata cannot be read",
 							   "It was written by a later version, or it is damaged.",
 							   "Start the version that wrote it, or replace this node under a new id.");
+	LWLockAcquire(paxos_shared->status_lock, LW_EXCLUSIVE);
+	paxos_shared->agreed = consensus.formation.have_proposal;
+	LWLockRelease(paxos_shared->status_lock);
+	take_base();
 	if (formation_activated(&consensus.formation) != NULL)
 		publish_config(formation_activated(&consensus.formation));
 	refuse_peers_of_one();
@@ -133,18 +181,49 @@ void formation_start(void)
 
 /* ---------------------------------------------------------------- step */
 
+/* F5: the new log's first slot is the one behind what the cluster begins with.  False: no space, now. */
+static bool begin_behind_base(const struct paxos_config *config)
+{
+	struct paxos_durable_state *state = &consensus.state.paxos;
+	struct plog_error error;
+	enum plog_code code;
+
+	if (config->base.slot == 0 || state->first_slot > 1 || state->end > 0)
+		return true;
+	code = plog_trim(consensus.log, config->base.slot + 1, &error);
+	if (code == PLOG_NO_SPACE)
+		return false;
+	if (code != PLOG_OK)
+		consensus_log_failed(&error);
+	state->first_slot = config->base.slot + 1;
+	state->end = config->base.slot;
+	return true;
+}
+
 static void activate(void)
 {
 	const struct paxos_config *config = formation_activated(&consensus.formation);
 
-	if (consensus.core != NULL || config == NULL)
+	if (consensus.core != NULL || config == NULL || !begin_behind_base(config))
 		return;
 	consensus.config = *config;
 	publish_config(config);
-	host_create_core();
+	host_create_core(database_applied());
 	report_member();
 	status_refresh(true);
 	status_publish(true);
+}
+
+/* What was agreed to was neither written down nor sent. */
+static void begin_formation_again(void)
+{
+	struct formation_options options = consensus.formation.options;
+	bool first_command = consensus.formation.first_command;
+
+	(void) formation_init(&consensus.formation, &options, NULL, 0, consensus.now_ms);
+	take_base();
+	if (first_command)
+		formation_first_command(&consensus.formation);
 }
 
 void formation_step(void)
@@ -154,6 +233,8 @@ void formation_step(void)
 	uint8_t blob[FORMATION_BLOB_MAX];
 	struct plog_error error;
 
+	if (consensus.core == NULL)
+		take_base();
 	formation_tick(formation, consensus.now_ms);
 	/* What is said of the other members changes by time and by their messages. */
 	if (consensus.core == NULL && !formation_alone())
@@ -162,6 +243,11 @@ void formation_step(void)
 	{
 		uint32 length = formation_blob(formation, blob);
 
+		if (!settle_base())
+		{
+			begin_formation_again();
+			return;
+		}
 		if (plog_set_config(consensus.log, blob, length, &error) != PLOG_OK)
 			consensus_log_failed(&error);
 		formation_durable(formation);
@@ -191,6 +277,10 @@ static const char *formation_trouble_text(enum formation_trouble trouble)
 			return "it has agreed to another cluster";
 		case FORMATION_OTHER_CLUSTER:
 			return "it belongs to a cluster that does not know this node";
+		case FORMATION_NOT_READY:
+			return "its database is not ready";
+		case FORMATION_BASES_DIFFER:
+			return "its rows are not the same as here";
 	}
 	return "unknown trouble";
 }
@@ -216,6 +306,22 @@ static void describe_difference(char *text, size_t size, uint32 index)
 	}
 }
 
+/* F5: what each would begin with. */
+static void describe_bases(char *text, size_t size, uint32 index)
+{
+	uint64 ours = consensus.formation.base.slot;
+	uint64 theirs = consensus.formation.peers[index].base.slot;
+
+	if (ours == theirs)
+		snprintf(text, size, " (both up to revision %llu)", (unsigned long long) ours);
+	else if (ours == 0 || theirs == 0)
+		snprintf(text, size, " (%s none, %s up to revision %llu)", ours == 0 ? "here" : "there",
+				 ours == 0 ? "there" : "here", (unsigned long long) Max(ours, theirs));
+	else
+		snprintf(text, size, " (here up to revision %llu, there up to revision %llu)",
+				 (unsigned long long) ours, (unsigned long long) theirs);
+}
+
 /* What stands between this node and one that was not heard, if the transport knows. */
 static void describe_connection(char *text, size_t size, uint32 node_id)
 {
@@ -233,6 +339,8 @@ void formation_describe_peer(char *text, size_t size, uint32 index)
 
 	if (trouble == FORMATION_LISTS_DIFFER)
 		describe_difference(more, sizeof(more), index);
+	else if (trouble == FORMATION_BASES_DIFFER)
+		describe_bases(more, sizeof(more), index);
 	else if (trouble == FORMATION_NOT_HEARD)
 		describe_connection(more, sizeof(more), formation->options.peers[index].node_id);
 	snprintf(text, size, "%s%s", formation_trouble_text(trouble), more);
@@ -364,7 +472,7 @@ void formation_check_database(void)
 	ApplyReport *report = &shared->report;
 	bool foreign;
 	bool ready;
-	uint64 applied = pg_atomic_read_u64(&shared->applied_slot);
+	uint64 applied = database_applied();
 	uint64 end;
 	struct paxos_status status;
 

@@ -77,7 +77,7 @@ static void assert_failed(void *context, const char *condition, const char *file
 	host_assert_failed(condition, file, line);
 }
 
-void host_create_core(void)
+void host_create_core(uint64 applied)
 {
 	struct paxos_options options = {
 		.node_id = (uint32_t) paxoskv_node_id,
@@ -95,7 +95,7 @@ void host_create_core(void)
 	size_t size = paxos_memory_size(&consensus.config, &options);
 	void *memory = MemoryContextAllocHuge(TopMemoryContext, size);
 
-	consensus.applied = pg_atomic_read_u64(&paxos_shared->applied_slot);
+	consensus.applied = applied;
 	consensus.state.paxos.applied = consensus.applied;
 	consensus.chosen = consensus.applied;
 	host_note_input("create");

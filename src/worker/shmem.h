@@ -133,6 +133,7 @@ typedef enum DatabaseState
 	DATABASE_UNKNOWN = 0, /* not looked yet */
 	DATABASE_MISSING,
 	EXTENSION_MISSING,
+	BASE_UNREADABLE, /* F5 */
 	DATABASE_READY
 } DatabaseState;
 
@@ -141,9 +142,12 @@ typedef struct ApplyReport
 	DatabaseState database;
 	bool has_state; /* the database follows a log: store_id */
 	struct paxos_id store_id;
-	bool stopped;     /* T4: apply can't go on */
-	char detail[512]; /* why */
-	uint64 life;      /* of the apply worker that reported */
+	bool base_known; /* F5: only before the cluster's first command */
+	struct paxos_base base;
+	uint64 base_loads; /* what "loads" was then */
+	bool stopped;      /* T4: apply can't go on */
+	char detail[512];  /* why */
+	uint64 life;       /* of the apply worker that reported */
 } ApplyReport;
 
 /*
@@ -212,10 +216,12 @@ typedef struct PaxosShared
 	ClientStatus status;
 	char hint[256]; /* while dormant: the way out; "" if there is none */
 	bool member;    /* of a formed cluster */
+	bool agreed; /* F3, F5: to one at least; what it begins with is settled, and nothing is loaded any more */
 	/* the configuration, encoded (formation.h); length 0: none.  The consensus worker; status_lock */
 	uint32 config_length;
 	uint8 config[4096];
 	struct paxos_id store_id; /* of the log */
+	uint64 loads;             /* COPYs into the tables begun before "agreed"; backends, status_lock */
 
 	/* the apply worker; status_lock */
 	ApplyReport report;

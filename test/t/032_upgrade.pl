@@ -19,7 +19,7 @@ WITH members AS (
 tables AS (
 	SELECT c.* FROM pg_class c WHERE c.relnamespace = 'paxoskv'::regnamespace),
 lines (line) AS (
-	SELECT 'extension ' || concat_ws(' ', extversion, extrelocatable, extnamespace::regnamespace, extconfig, extcondition)
+	SELECT 'extension ' || concat_ws(' ', extversion, extrelocatable, extnamespace::regnamespace, extconfig::regclass[], extcondition)
 	FROM pg_extension WHERE extname = 'paxoskv'
 	UNION ALL SELECT 'member ' || pg_describe_object(classid, objid, 0) FROM members
 	UNION ALL SELECT 'function ' || pg_get_functiondef(p.oid) || ' ' || p.proowner::regrole || ' '

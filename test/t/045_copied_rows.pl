@@ -1,5 +1,5 @@
-# Rows that a superuser copies in before there is a cluster, with hashes that are not theirs: nothing is applied over them,
-# and so nothing acknowledged that a recount would make all nodes disown later.
+# Rows that a superuser copies in before there is a cluster, with hashes that are not theirs: no cluster begins with them,
+# and so nothing is acknowledged that a recount would make all nodes disown later.  Dropped, they stand in nobody's way.
 
 use strict;
 use warnings;
@@ -11,25 +11,51 @@ use Test::More;
 my $cluster = PaxosKV::Cluster->new(nodes => 1, conf => "paxoskv.commit_timeout = '2s'\n");
 my $node = $cluster->node(1);
 my $copied = $node->data_dir . '/copied';
-append_to_file($copied, join("\t", 'default', 'k', 'v', 1, 1, 1, '2024-02-03 04:05:06Z', '\\\\x' . '00' x 16) . "\n");
-$cluster->query(1, "COPY paxoskv.kv FROM '$copied'");
-isnt($cluster->try(1, "SELECT paxos_put('k', 'new')")->{state}, '00000', 'a write over such rows is not acknowledged');
-$cluster->wait_for('apply to stop', sub { $cluster->status(1, 'detail') =~ /^Apply has stopped at slot 1: / });
-like($cluster->status(1, 'detail'), qr/slot 1: rows were copied in that .*: A row of paxoskv\.kv .*: "default" "k"\.$/,
-	'the status names the row');
-my $later;
-$cluster->wait_for('the consensus worker to know of it',
-	sub { ($later = $cluster->try(1, "SELECT paxos_put('other', 'row')"))->{state} eq '55000' });
-like($later->{err}, qr/rows were copied in/, 'clients are refused with the reason');
 
-$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
-$node->restart;
+sub copy_in
+{
+	my (@revisions) = @_;
+	unlink $copied;
+	append_to_file($copied, join("\t", 'default', 'k', 'v', 1, @revisions, '2024-02-03 04:05:06Z', '\\\\x' . '00' x 16) . "\n");
+	$cluster->query(1, "COPY paxoskv.kv FROM '$copied'");
+	return;
+}
+
+sub refused
+{
+	my ($why, $what) = @_;
+	my $put;
+	$cluster->wait_for("a put to be refused: $what", sub {
+			$put = $cluster->try(1, "SELECT paxos_put('k', 'new')");
+			return $put->{state} eq '55000' && $put->{err} =~ $why;
+		});
+	like($put->{err}, qr/DETAIL:  It is not known what the cluster is to begin with: .*not applied and will not be/, "$what: a put is refused");
+	like($cluster->status(1, 'detail'), $why, '... the status says why');
+	is($cluster->status(1, 'role'), 'unformed', '... no cluster forms');
+	return;
+}
+
+copy_in(1, 1);
+refused(qr/A row of paxoskv\.kv is not as it was written: "default" "k"/, 'a wrong hash');
+like(slurp_file($node->logfile), qr/HINT:  DROP EXTENSION paxoskv drops these rows/, '... the log has the way out');
 $cluster->query(1, 'DROP EXTENSION paxoskv');
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'paxoskv'\n");
-$node->restart;
 $cluster->create_extension(1);
-$cluster->wait_until_formed;
-is($cluster->get(1, 'k'), 'new', 'made anew, it goes on from its log');
-is($cluster->query(1, 'SELECT rows, agrees FROM paxos_verify()'), '1|t', '... and is whole');
+
+$cluster->query(1, "COPY paxoskv.closed_sessions FROM PROGRAM 'printf \"7\\t1\\t3\\n\"'");
+refused(qr/paxoskv\.closed_sessions is not empty/, "another cluster's sessions");
+$cluster->query(1, 'DROP EXTENSION paxoskv');
+$cluster->create_extension(1);
+
+# a restore that is still under way when the first command comes, and one that is given up
+my $loader = $cluster->client(1);
+$loader->ask($_) for 'BEGIN', "COPY paxoskv.kv FROM PROGRAM 'true'";
+my $put = $cluster->try(1, "SELECT paxos_put('k', 'early')");
+isnt($put->{state}, '00000', "while rows are loaded no put is taken: $put->{state}");
+is($cluster->status(1, 'role'), 'unformed', '... and no cluster forms');
+$loader->ask('ROLLBACK');
+$cluster->wait_for('a put', sub { $cluster->try(1, "SELECT paxos_put('k', 'new')")->{ok} });
+is($cluster->get(1, 'k'), 'new', '... when that has ended it forms');
+is($cluster->try(1, "COPY paxoskv.kv FROM '/dev/null'")->{state}, '42501', '... and nothing can be loaded any more');
+is($cluster->query(1, 'SELECT rows, agrees FROM paxos_verify()'), '1|t', '... and it is whole');
 
 done_testing();
