@@ -314,6 +314,13 @@ void database_clear(struct database *database)
 	database->lost_through = 0;
 }
 
+void database_back_up(struct node *n)
+{
+	if (n->old_table == NULL)
+		n->old_table = malloc(sizeof(*n->old_table));
+	*n->old_table = n->database.flushed;
+}
+
 /* An old copy: what was durable when a fault struck before; the first one only makes it. */
 void database_lose(struct world *w, struct node *n, bool all)
 {
@@ -321,10 +328,7 @@ void database_lose(struct world *w, struct node *n, bool all)
 	uint64_t before = db->flushed.applied;
 
 	if (n->old_table == NULL)
-	{
-		n->old_table = malloc(sizeof(*n->old_table));
-		*n->old_table = db->flushed;
-	}
+		database_back_up(n);
 	node_die(w, n, true);
 	if (all)
 		memset(&db->table, 0, sizeof(db->table));

@@ -152,6 +152,7 @@ extern const struct scenario scenario_many_segments;
 extern const struct scenario scenario_away;
 extern const struct scenario scenario_away_chained;
 extern const struct scenario scenario_trimmed_past;
+extern const struct scenario scenario_lost_database;
 extern const struct scenario scenario_long_sync;
 extern const struct scenario scenario_crash_install;
 

@@ -61,6 +61,12 @@ static bool trimmed_past(struct world *w, uint64_t node)
 	return true;
 }
 
+/* It has itself dropped what its database's backup would need next. */
+static bool trimmed_past_backup(struct world *w, uint64_t node)
+{
+	return oracle_first_slot(w, (uint32_t) node) > w->nodes[node].old_table->applied + 1;
+}
+
 /* Puts go on without it until then. */
 static void leave_behind(struct world *w, uint32_t node)
 {
@@ -175,6 +181,34 @@ static void play_trimmed_past(struct world *w, uint64_t which, struct measured *
 	m->values[TABLES] = w->n_restored;
 	expect(w, w->n_restored > 0, "scenario", "n%u needed no table", node);
 	expect(w, m->values[ELECTIONS] == 0, "L2", "%u elections", (unsigned) m->values[ELECTIONS]);
+	expect_recovery(w);
+}
+
+/* Emptied, or an older backup put back, beside a log that no longer has what is missing (T5); at the leader, too. */
+static void play_lost_database(struct world *w, uint64_t which, struct measured *m)
+{
+	uint32_t leader = leader_of(w);
+	uint32_t node = w->seed % 3 == 0 ? leader : other_than(w, leader, 0);
+	uint32_t other = other_than(w, node, 0);
+	bool all = w->seed / 2 % 2 == 0;
+	uint64_t before = elections(w);
+	sim_time began;
+
+	database_back_up(&w->nodes[node]);
+	for (uint32_t i = 0; i < PUTS; i++)
+		put_done(w, other, 1);
+	expect(w, until(w, trimmed_past_backup, node, 10), "L6", "n%u keeps what its backup lacks", node);
+	keep_off_once_down(w, node);
+	database_lose(w, &w->nodes[node], all);
+	put_done(w, other, 4);
+	began = w->now;
+	start_again(w, node);
+	expect(w, until(w, has_all, node, 6), "L4", "n%u has lost its database, and does not catch up", node);
+	m->values[BACK] = timeouts_since(w, began);
+	m->values[ELECTIONS] = elections(w) - before;
+	m->values[TABLES] = w->n_restored;
+	expect(w, w->n_restored > 0, "scenario", "n%u needed no table", node);
+	expect(w, m->values[ELECTIONS] <= 2, "L2", "%u elections", (unsigned) m->values[ELECTIONS]);
 	expect_recovery(w);
 }
 
@@ -344,6 +378,15 @@ const struct scenario scenario_trimmed_past = {
 	.n_starts = VARIATIONS,
 	.start = start_narrow,
 	.play = play_trimmed_past,
+	.report = report,
+};
+
+const struct scenario scenario_lost_database = {
+	.name = "lost-database",
+	.shows = "3 or 5 nodes; the database of one is emptied, or an older one put back, beside its trimmed log",
+	.n_starts = VARIATIONS,
+	.start = start_either,
+	.play = play_lost_database,
 	.report = report,
 };
 

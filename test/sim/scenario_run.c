@@ -22,7 +22,7 @@ static const struct scenario *const scenarios[] = {
 	&scenario_late_pull,     &scenario_late_reply,      &scenario_all_flights,
 	&scenario_many_segments, &scenario_formation,       &scenario_two_copies,
 	&scenario_away,          &scenario_away_chained,    &scenario_trimmed_past,
-	&scenario_long_sync,     &scenario_crash_install,
+	&scenario_lost_database, &scenario_long_sync,       &scenario_crash_install,
 };
 
 #define N_SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))

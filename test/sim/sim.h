@@ -749,6 +749,8 @@ bool snapshot_finish_at_start(struct world *w, struct node *n);
 void apply_schedule(struct world *w, struct node *n);
 /* What is committed is durable. */
 void database_flush(struct database *database);
+/* A copy of what is durable, which may be put back some time. */
+void database_back_up(struct node *n);
 /* Faults: it is emptied, or an old copy of it is put back. */
 void database_lose(struct world *w, struct node *n, bool all);
 void apply_run(struct world *w, struct node *n);
