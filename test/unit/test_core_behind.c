@@ -246,6 +246,33 @@ static void test_leader_has_trimmed(void)
 	   "with a table it is synced from there");
 }
 
+/* Its database was older than its log; the table that it was given says more to be chosen than it had heard as leader. */
+static void test_leader_is_given_a_table(void)
+{
+	struct paxos_durable_state older = trimmed;
+	struct paxos_ballot own;
+	struct paxos_message m;
+
+	older.applied = 50;
+	make_node(&older);
+	for (uint64_t slot = 101; slot <= 110; slot++)
+		disk.slots[slot] = noop();
+	own = stand();
+	m = promise_of(3, own);
+	m.accepted = trimmed.accepted;
+	m.end = 110;
+	receive(&m);
+	sync_all();
+	restore(108, 0, 0);
+	m = promise_of(2, own);
+	m.end = m.chosen = 40;
+	m.accepted = (struct paxos_ballot){1, 0, 3};
+	receive(&m);
+	tick(now_ms() + 250);
+	ok(next_to(PAXOS_TRIMMED, 2, &m) && m.first_slot == 109 && m.chosen >= 108,
+	   "a leader that is given a table calls chosen what it holds");
+}
+
 static void test_trimming(void)
 {
 	struct paxos_message m = message(PAXOS_PREPARE, 2, 4);
@@ -426,6 +453,7 @@ int main(void)
 	test_behind_stays_follower();
 	test_candidate_needs_table();
 	test_leader_has_trimmed();
+	test_leader_is_given_a_table();
 	test_trimming();
 	test_trimmed_before_chunk_leaves();
 	test_older_database();
