@@ -102,7 +102,6 @@ void oracle_restored_to(struct world *w, struct node *n, uint64_t slot)
 {
 	struct witness *witness = &w->oracle->witnesses[n->id];
 
-	oracle_log_synced(w, n);
 	image_restore(w, &witness->durable, slot);
 	image_restore(w, &witness->taken, slot);
 	if (witness->told.end < slot)

@@ -343,6 +343,7 @@ static void finish(struct world *w, struct node *n)
 	if (!log_took(w, n, plog_trim(n->log, slot + 1, &error), &error))
 		return;
 	n->first_slot = slot + 1;
+	oracle_log_synced(w, n);
 	oracle_restored_to(w, n, slot);
 	paxos_status(n->core, &before);
 	snapshot_forget(n);
@@ -453,6 +454,7 @@ bool snapshot_finish_at_start(struct world *w, struct node *n)
 		state->end = slot;
 	if (state->damage.damaged && state->damage.lowest_written <= slot)
 		state->damage.lowest_written = slot + 1;
+	oracle_log_synced(w, n);
 	oracle_restored_to(w, n, slot);
 	return true;
 }

@@ -62,14 +62,16 @@ static void trim_log(struct world *w, struct node *n)
 	if (first_slot > n->first_slot)
 		oracle_trims(w, n, first_slot);
 	code = plog_trim(n->log, first_slot, &error);
-	if (code == PLOG_NO_SPACE && n->disk.full)
-		return;
-	if (code != PLOG_OK)
+	if (code != PLOG_OK && !(code == PLOG_NO_SPACE && n->disk.full))
+	{
 		node_log_failed(w, n, code, &error);
-	else if (first_slot > n->first_slot)
-		trimmed(w, n, first_slot);
-	else
+		return;
+	}
+	if (code == PLOG_OK)
 		oracle_log_synced(w, n);
+	/* Without space for saying so the log begins there all the same, until this life's end. */
+	if (first_slot > n->first_slot)
+		trimmed(w, n, first_slot);
 }
 
 void trim_schedule(struct world *w, struct node *n)
