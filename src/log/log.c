@@ -534,6 +534,21 @@ uint64_t plog_retained_from(const struct plog *log, uint64_t bytes)
 	return from;
 }
 
+uint64_t plog_bytes_from(const struct plog *log, uint64_t slot)
+{
+	const struct log_extent *extent = log_index_find(&log->index, slot);
+	uint64_t bytes = log->write_offset;
+
+	if (extent == NULL)
+		return 0;
+	for (size_t i = log->chain_length - 1; log->chain[i]->header.identity.segment != extent->segment; i--)
+	{
+		plog_assert(i > 0);
+		bytes += log->chain[i - 1]->header.size;
+	}
+	return bytes - extent->offset;
+}
+
 uint64_t plog_first_slot(const struct plog *log)
 {
 	return log->state.at.first_slot;

@@ -152,6 +152,9 @@ uint64_t plog_restoring(const struct plog *log);
 
 uint64_t plog_bytes(const struct plog *log);
 
+/* From the entry of slot on, within some entries' length; 0: it is not in the log's files (yet). */
+uint64_t plog_bytes_from(const struct plog *log, uint64_t slot);
+
 /* Of all that plog_write() and plog_trim() took: what is before it can't be read. */
 uint64_t plog_first_slot(const struct plog *log);
 

@@ -13,8 +13,9 @@
 #define PUBLISH_MS 100
 /* Where nothing happens: when the others were last heard, and why they can't be reached. */
 #define PUBLISH_IDLE_MS 1000
-/* Chosen and unapplied slots beyond which this node's own clients must wait (T2). */
+/* T2: chosen and unapplied, in slots or in bytes of the log, beyond which this node's own clients are refused. */
 #define UNAPPLIED_SLOTS_MAX 50000
+#define UNAPPLIED_BYTES_MAX (UINT64CONST(64) << 20)
 
 /* ---------------------------------------------------------------- admission */
 
@@ -31,6 +32,16 @@ static bool quorum_is_lost(void)
 	if (consensus.no_quorum_since_ms == 0)
 		consensus.no_quorum_since_ms = consensus.now_ms;
 	return consensus.now_ms - consensus.no_quorum_since_ms >= two_rounds;
+}
+
+static bool is_apply_far_behind(void)
+{
+	uint64 applied = pg_atomic_read_u64(&paxos_shared->applied_slot);
+
+	if (consensus.chosen <= applied)
+		return false;
+	return consensus.chosen - applied > UNAPPLIED_SLOTS_MAX ||
+		   plog_bytes_from(consensus.log, applied + 1) > UNAPPLIED_BYTES_MAX;
 }
 
 static Admission unformed_admission(void)
@@ -65,7 +76,7 @@ static Admission compute_admission(bool lost)
 	/* What is chosen meanwhile would be applied here when its clients have long been told that nobody knows. */
 	if (consensus.status.behind != 0 || snapshot_loads())
 		return ADMIT_APPLY_BEHIND;
-	if (consensus.chosen > pg_atomic_read_u64(&shared->applied_slot) + UNAPPLIED_SLOTS_MAX)
+	if (is_apply_far_behind())
 		return ADMIT_APPLY_BEHIND;
 	return ADMIT;
 }

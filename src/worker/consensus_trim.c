@@ -186,6 +186,8 @@ void trim_step(void)
 		all = trim_to_retention();
 	if (requests_trims_waiting() > 0)
 		all &= trim_as_asked();
+	else
+		local.answering = 0; /* they were refused meanwhile */
 	local.due_ms = consensus.now_ms + (all ? LOOK_MS : DROP_MS);
 }
 

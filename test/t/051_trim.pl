@@ -63,7 +63,7 @@ sub is_all_there
 	for my $node_id (@ids)
 	{
 		is($cluster->query($node_id, "SELECT paxos_sync() > 0; SELECT count(*) FROM paxoskv.data WHERE key LIKE 'small %' AND length(value) = 50000"),
-			"t\n1000", "$what: node $node_id has all values");
+			"t\n600", "$what: node $node_id has all values");
 		$rows{ $cluster->query($node_id, "SELECT md5(string_agg(key || ' ' || revision || ' ' || length(value), ',' ORDER BY revision)) FROM paxoskv.data") } = 1;
 	}
 	is($cluster->query(1, 'SELECT count(*) FROM paxos_verify() WHERE agrees'), 3, '... as the nodes themselves find');
@@ -73,8 +73,8 @@ sub is_all_there
 
 # ---------------------------------------------------------------- bounded
 
-fill($leader, 'small', 1000, 50000);
-wait_until_bounded('50 MB of puts', $segment);
+fill($leader, 'small', 600, 50000);
+wait_until_bounded('30 MB of puts', $segment);
 for my $node_id (@ids)
 {
 	my ($first, $last, $applied) = split /\|/, $cluster->query($node_id, 'SELECT first_slot, last_slot, applied_slot FROM paxos_status()');
@@ -101,9 +101,28 @@ is(is_all_there('killed'), $rows, '... as before');
 
 # ---------------------------------------------------------------- large values; a retention below a segment's size
 
-fill($id, 'large', 20, 4_000_000);
+fill($id, 'large', 10, 4_000_000);
 wait_until_bounded('values of 4 MB', 6 * $mb);
-is($cluster->query($other, "SELECT count(*) FROM paxos_prefix('large ') WHERE length(value) = 4000000"), 20, 'they are all there');
+is($cluster->query($other, "SELECT count(*) FROM paxos_prefix('large ') WHERE length(value) = 4000000"), 10, 'they are all there');
+
+# ---------------------------------------------------------------- what is not applied is bounded, too
+
+my $apply = $cluster->worker_pid($id, 'apply');
+kill 'STOP', $apply;
+fill($other, 'unapplied', 18, 4_000_000);
+my $behind = $cluster->wait_for('a put to be refused', sub {
+		my $try = $cluster->try($id, "SET paxoskv.commit_timeout = '1s'; SELECT paxos_put('far', 'behind')");
+		return $try->{state} eq '53000' && $try->{err} =~ /too far behind/ ? $try : undef;
+	});
+like($behind->{err}, qr/this node is too far behind in applying commands/, 'with 64 MB to apply a node refuses its own clients');
+my $not_refused = $cluster->put($other, 'not', 'refused');
+ok($cluster->wait_for('what others write', sub { $cluster->status($id, 'last_slot') >= $not_refused }), '... takes what others write');
+is($cluster->get($id, 'not', 'local'), '', '... not yet into its table');
+cmp_ok($cluster->status($id, 'log_bytes'), '>', bound(6 * $mb), '... and trims nothing of it');
+kill 'CONT', $apply;
+$cluster->wait_until_equal;
+ok($cluster->put($id, 'not', 'behind any more'), 'it takes commands again once they are applied');
+wait_until_bounded('applied', 6 * $mb);
 
 # ---------------------------------------------------------------- a follower away for less than the retention
 
@@ -111,12 +130,12 @@ $leader = $cluster->wait_for_leader;
 ($id, $other) = grep { $_ != $leader } @ids;
 my $had = $cluster->status($id, 'applied_slot');
 $cluster->stop($id);
-fill($leader, 'away', 150, 50000);
+fill($leader, 'away', 100, 50000);
 cmp_ok($cluster->status($leader, 'first_slot'), '<=', $had, "what node $id lacks is retained");
 $cluster->start($id);
 $cluster->wait_until_equal;
-is($cluster->query($id, "SELECT count(*) FROM paxos_prefix('away ', consistency => 'local')"), 150, "node $id has caught up");
-is($cluster->query($id, "SELECT count(DISTINCT key) FROM paxos_log($had, NULL) WHERE key LIKE 'away %'"), 150, '... from the log');
+is($cluster->query($id, "SELECT count(*) FROM paxos_prefix('away ', consistency => 'local')"), 100, "node $id has caught up");
+is($cluster->query($id, "SELECT count(DISTINCT key) FROM paxos_log($had, NULL) WHERE key LIKE 'away %'"), 100, '... from the log');
 
 # ---------------------------------------------------------------- paxos_trim()
 

@@ -506,6 +506,11 @@ static void trim_by_and_by(void)
 	log = scene.model->log;
 	before = plog_bytes(log);
 	ok(plog_first_slot(log) == 1 && !plog_has_dead_segments(log), "nothing is trimmed");
+	ok(plog_bytes_from(log, 1) > 120 * 2000 && plog_bytes_from(log, 1) <= before,
+	   "from the first slot on, that is the bytes of all");
+	ok(plog_bytes_from(log, 61) > 60 * 2000 && plog_bytes_from(log, 61) <= before / 2 + 32768,
+	   "from the middle on, half of them");
+	is_u64(plog_bytes_from(log, 121), 0, "from behind the end on, none");
 	ok(plog_trim(log, 121, &scene.model->error) == PLOG_OK && plog_first_slot(log) == 121, "all is");
 	is_u64(plog_bytes(log), before - 2 * 32768, "two files are gone");
 	ok(plog_has_dead_segments(log), "and others are to go");

@@ -37,6 +37,7 @@ static enum plog_code forgive(struct model *model)
 static bool live(struct model *model, struct fake_disk *disk, unsigned steps, unsigned *doubts,
 				 enum plog_code *code)
 {
+	model->options.trim_files_max = fake_disk_random(&model->random) % 3;
 	*code = model_open(model, fake_disk_ops(disk));
 	if (*code != PLOG_OK)
 		return *code == PLOG_IO;
