@@ -205,12 +205,22 @@ bool log_placed_reserve(struct plog *log, const struct plog_record *record)
 	return log_index_reserve(&log->index, more) && log_index_reserve(&log->staged_index, 1);
 }
 
+/* D7: in a hole, or in one whose segment is gone since: there is no other record of that slot. */
+static bool is_missing(const struct plog *log, uint64_t slot)
+{
+	const struct log_state *placed = &log->placed;
+
+	if (holes_find(&placed->holes, slot) != NULL)
+		return true;
+	return slot >= placed->at.first_slot && slot <= placed->at.end &&
+		   log_index_find(&log->index, slot) == NULL;
+}
+
 bool log_placed_apply(struct plog *log, const struct plog_record *record, struct plog_position place)
 {
 	bool restarts = log_state_stage_restarts(&log->placed, record);
 	bool installs = log->placed.staging && paxos_ballot_compare(log->placed.staged, record->ballot) == 0;
-	bool repairs =
-		record->type == PLOG_RECORD_REPAIRED && holes_find(&log->placed.holes, record->slot) != NULL;
+	bool repairs = record->type == PLOG_RECORD_REPAIRED && is_missing(log, record->slot);
 
 	if (!log_state_apply(&log->placed, record))
 		return false;

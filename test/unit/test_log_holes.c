@@ -330,6 +330,39 @@ static void healed_otherwise(void)
 	close_scene(&scene);
 }
 
+/* The segment that a slot's record rotted in may go before the record that put the slot back. */
+static void repaired_and_trimmed(void)
+{
+	struct scene scene = open_scene(1, 32768);
+	const struct paxos_durable_state *got = &scene.model->state.paxos;
+	const struct model_log *truth;
+	uint64_t room;
+	uint64_t last;
+
+	for (int i = 0; i < 40; i++)
+		if (model_append(scene.model, one, 2, PAYLOAD) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
+			abort();
+	plog_write_completion(scene.model->log, NULL);
+	truth = &scene.model->after[scene.model->last];
+	room = (uint64_t) fake_disk_size(scene.disk, first_segment);
+	last = (room - format_data_offset(room)) / (PLOG_RECORD_HEADER + PAYLOAD);
+	zero(&scene, last - 1);
+	zero(&scene, last);
+	ok(reopen(&scene) == PLOG_OK && misses(&scene, last - 1, last, 80), "the last records of a segment");
+	ok(put_back(&scene, truth, last - 1, 2) == PLOG_OK && sync_log(&scene) == PLOG_OK &&
+		   plog_trim(scene.model->log, last, NULL) == PLOG_OK &&
+		   fake_disk_size(scene.disk, first_segment) == -1,
+	   "are put back, and the segment is trimmed");
+	ok(reopen(&scene) == PLOG_OK && is_whole(&scene, 80) && got->first_slot == last,
+	   "the next start finds the log whole");
+	ok(reads_truly(scene.model, truth, last) && reads_truly(scene.model, truth, last + 1) &&
+		   reads_truly(scene.model, truth, 80),
+	   "with the one that was put back");
+	ok(reopen(&scene) == PLOG_OK && is_whole(&scene, 80) && reads_truly(scene.model, truth, last),
+	   "and so does the one after it");
+	close_scene(&scene);
+}
+
 /* ---------------------------------------------------------------- by seeds */
 
 /* The path of some segment file, and an offset among its records. */
@@ -386,6 +419,25 @@ static bool repair_all(struct scene *scene, const struct model_log *truth)
 	return is_whole(scene, truth->end);
 }
 
+/* What was put back stays, wherever the log begins later. */
+static bool trims_well(struct scene *scene, const struct model_log *truth)
+{
+	const struct paxos_durable_state *got = &scene->model->state.paxos;
+	bool good = true;
+
+	while (good && got->first_slot < truth->end)
+	{
+		uint64_t left = truth->end - got->first_slot;
+		uint64_t first = got->first_slot + 1 + fake_disk_random(&scene->model->random) % (left / 4 + 1);
+
+		good = plog_trim(scene->model->log, first, NULL) == PLOG_OK && reopen(scene) == PLOG_OK &&
+			   is_whole(scene, truth->end) && got->first_slot == first;
+		for (uint64_t slot = first; slot <= truth->end && good; slot++)
+			good = reads_truly(scene->model, truth, slot);
+	}
+	return good;
+}
+
 static bool holes_of_a_random_log(uint64_t seed, unsigned *repairs)
 {
 	struct scene scene = open_scene(seed, 32768);
@@ -410,6 +462,7 @@ static bool holes_of_a_random_log(uint64_t seed, unsigned *repairs)
 		good = good && repair_all(&scene, &truth);
 		for (uint64_t slot = got->first_slot; slot <= truth.end && good; slot++)
 			good = reads_truly(model, &truth, slot);
+		good = good && trims_well(&scene, &truth);
 	}
 	if (!good)
 		printf("# seed %" PRIu64 ": %s\n", seed, model->error.message);
@@ -442,6 +495,7 @@ int main(int argc, char **argv)
 	unsure();
 	repaired();
 	healed_otherwise();
+	repaired_and_trimmed();
 	random_holes(1, 1000);
 	return done();
 }
