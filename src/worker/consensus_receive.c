@@ -41,6 +41,7 @@ static struct
 	uint64 since_ms;    /* when this step began */
 	uint64 progress_ms; /* when bytes came last */
 	uint64 progress_at; /* ... so many */
+	bool replace;       /* merging did not give the right table: all rows go first */
 	bool loaded;
 	bool ended; /* its stream; "reason" says why */
 	uint64 retry_ms;
@@ -247,7 +248,10 @@ static void dial(void)
 	uint32 source;
 
 	if (!is_held())
+	{
+		receive.since_ms = consensus.now_ms;
 		return;
+	}
 	receive.wanted = wanted_slot();
 	source = choose_source(receive.wanted);
 	if (source == 0)
@@ -259,6 +263,7 @@ static void dial(void)
 	receive.source = source;
 	snapshot_begin_job(side_of(SNAPSHOT_RECEIVING), source, SNAPSHOT_CONNECTING);
 	side_of(SNAPSHOT_RECEIVING)->wanted = receive.wanted;
+	side_of(SNAPSHOT_RECEIVING)->replace = receive.replace;
 	go_to(RECEIVE_DIALING);
 	if (!transport_stream_dial(consensus.transport, source))
 		fail("it is not connected any more");
@@ -322,6 +327,7 @@ static void finish_restore(void)
 	pg_atomic_fetch_add_u64(&shared_snapshot()->loads, 1);
 	announce_loading();
 	memset(receive.failed, 0, sizeof(receive.failed));
+	receive.replace = false;
 	receive.pause_ms = 0;
 	snapshot_end_job(side_of(SNAPSHOT_RECEIVING));
 	release(true);
@@ -408,6 +414,7 @@ static void watch_worker(void)
 	{
 		if (receive.step == RECEIVE_RESTORING)
 			give_up_restore();
+		receive.replace |= pg_atomic_read_u32(&side->phase) == SNAPSHOT_VERIFYING;
 		fail(side->error);
 	}
 	else if (stopped)

@@ -80,6 +80,7 @@ typedef struct SnapshotSide
 	/* the consensus worker, before it starts the worker */
 	uint32 peer;
 	uint64 wanted; /* receiving: no older table will do */
+	bool replace;  /* likewise: nothing that is there is to be relied on */
 	struct paxos_id store_id;
 	uint64 run;
 	uint64 nonce;

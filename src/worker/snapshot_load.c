@@ -136,11 +136,48 @@ static void check_end(void)
 
 /* ---------------------------------------------------------------- tables */
 
+/* Also rows that no index leads to. */
+static void delete_all(SnapshotWriter *writer)
+{
+	TupleTableSlot *old = table_slot_create(writer->relation, NULL);
+	TableScanDesc scan = table_beginscan(writer->relation, GetActiveSnapshot(), 0, NULL);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, old))
+	{
+		CHECK_FOR_INTERRUPTS();
+		snapshot_writer_delete(writer, &old->tts_tid);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(old);
+}
+
+static void copy_table(int number)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext row_context = AllocSetContextCreate(outer, "paxoskv row", ALLOCSET_DEFAULT_SIZES);
+	SnapshotWriter *writer = palloc(sizeof(SnapshotWriter));
+	SnapshotRow row;
+
+	snapshot_writer_begin(writer, &snapshot_tables[number]);
+	delete_all(writer);
+	MemoryContextSwitchTo(row_context);
+	while (next_row(number, &row))
+	{
+		CHECK_FOR_INTERRUPTS();
+		snapshot_writer_insert(writer, &row);
+		MemoryContextReset(row_context);
+	}
+	MemoryContextSwitchTo(outer);
+	snapshot_writer_end(writer);
+	pfree(writer);
+	MemoryContextDelete(row_context);
+}
+
 /*
- * All that is there before a key, or at it where it differs, goes; what comes is put in.  "same" is for a table whose
- * rows are found by one index alone: others could have a row in the way that goes only later.
+ * All that is there before a key, or at it where it differs, goes; what comes is put in.  For a table with one unique
+ * index: another one could have a row in the way that goes only later.
  */
-static void merge_table(int number, bool same)
+static void merge_table(int number)
 {
 	const SnapshotTable *table = &snapshot_tables[number];
 	MemoryContext outer = CurrentMemoryContext;
@@ -153,8 +190,6 @@ static void merge_table(int number, bool same)
 	snapshot_writer_begin(writer, table);
 	snapshot_scan_begin(&own, table);
 	have_own = snapshot_scan_next(&own);
-	for (; have_own && !same; have_own = snapshot_scan_next(&own))
-		snapshot_writer_delete(writer, &own.tuple->t_self);
 	for (;;)
 	{
 		int order = 1;
@@ -199,16 +234,10 @@ static void replace_state(void)
 	static const SnapshotTable state = {"state", "state_pkey", STATE_COLUMNS, 0, "bv8v8vv88v", ".........n"};
 	SnapshotWriter *writer = palloc(sizeof(SnapshotWriter));
 	SnapshotHeader *header = &in.header;
-	TupleTableSlot *old;
-	TableScanDesc scan;
 	SnapshotRow row = {0};
 
 	snapshot_writer_begin(writer, &state);
-	old = table_slot_create(writer->relation, NULL);
-	scan = table_beginscan(writer->relation, GetActiveSnapshot(), 0, NULL);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, old))
-		snapshot_writer_delete(writer, &old->tts_tid);
-	table_endscan(scan);
+	delete_all(writer);
 	row.values[STATE_ONLY_ROW - 1] = BoolGetDatum(true);
 	row.values[STATE_STORE_ID - 1] = store_bytes_datum(&worker.side->store_id, sizeof(worker.side->store_id));
 	row.values[STATE_APPLIED_SLOT - 1] = Int64GetDatum((int64) header->slot);
@@ -220,7 +249,6 @@ static void replace_state(void)
 	row.values[STATE_NEWEST_DROPPED - 1] = Int64GetDatum((int64) header->newest_dropped);
 	row.values[STATE_DIVERGED - 1] = (Datum) 0;
 	row.nulls[STATE_DIVERGED - 1] = true;
-	ExecDropSingleTupleTableSlot(old);
 	snapshot_writer_insert(writer, &row);
 	snapshot_writer_end(writer);
 	pfree(writer);
@@ -290,9 +318,13 @@ static void load(void)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	check_sessions(sessions);
-	merge_table(SNAPSHOT_KV, true);
-	for (int i = SNAPSHOT_KV + 1; i < SNAPSHOT_TABLES; i++)
-		merge_table(i, false);
+	for (int i = 0; i < SNAPSHOT_TABLES; i++)
+	{
+		if (i == SNAPSHOT_KV && !worker.side->replace)
+			merge_table(i);
+		else
+			copy_table(i);
+	}
 	check_end();
 	replace_state();
 	PopActiveSnapshot();

@@ -220,6 +220,16 @@ is($cluster->get(2, 'meanwhile'), 'one', '... and what was written meanwhile is 
 is($cluster->query(2, q{SELECT ctid FROM paxoskv.kv WHERE key = 'g6'}), $written, 'a row that was right was not written again');
 is($cluster->query(2, q{SELECT paxos_insert('once', 'yes', request_id => 'r1')}), 't', 'what is remembered is healed, too');
 all_agree('after paxos_resync()');
+
+behind_its_back(2, q{UPDATE pg_index SET indisready = false WHERE indexrelid = 'paxoskv.kv_key'::regclass},
+	q{INSERT INTO paxoskv.kv SELECT partition, 'hidden', value, value_kind, revision, create_revision, written_at, hash FROM paxoskv.kv WHERE key = 'g9'},
+	q{UPDATE pg_index SET indisready = true WHERE indexrelid = 'paxoskv.kv_key'::regclass});
+$cluster->wait_until_formed;
+$cluster->wait_for('node 2 to be heard', sub { $cluster->query(2, 'SELECT bool_and(connected) FROM paxoskv.nodes') eq 't' });
+is($cluster->query(2, q{SELECT paxos_resync() > 0}), 't', 'a row that no index leads to');
+is(log_lines(2, 'could not load .*: the table that came has not the state hash'), 1, '... is found before anything counts');
+all_agree('and gone in the end');
+
 is($cluster->query(2, q{SELECT paxos_resync() > 0}), 't', 'where nothing is wrong it does no harm');
 $cluster->put(2, 'more', 'x');
 all_agree('after another');
@@ -230,13 +240,25 @@ my $rows = $cluster->query(2, 'SELECT count(*) FROM paxoskv.kv');
 behind_its_back(2, 'DROP EXTENSION paxoskv');
 cmp_ok($cluster->status(1, 'last_slot'), '>', 1, 'the others go on');
 $cluster->create_extension(2);
-wait_for_load(2, 3);
+wait_for_load(2, 4);
 $cluster->wait_until_formed;
 is($cluster->query(2, 'SELECT count(*) FROM paxoskv.kv'), $rows, 'a database made anew gets its rows again');
 is(log_lines(2, 'the database is older than the log|log begins behind'), 0, 'without being refused');
 all_agree('after that');
 
 # ---------------------------------------------------------------- where nobody can
+
+# The server's own launcher and the two workers leave no place for another one.
+$cluster->node(2)->append_conf('postgresql.conf', "max_worker_processes = 3\n");
+$cluster->node(2)->restart;
+$cluster->wait_until_formed;
+$cluster->wait_for('node 2 to be heard', sub { $cluster->query(2, 'SELECT bool_and(connected) FROM paxoskv.nodes') eq 't' });
+my $full = $cluster->try(2, 'SELECT paxos_resync()');
+is($full->{state}, '55000', 'without a place for a worker');
+like($full->{err}, qr/DETAIL:  Node \d: all background workers are in use on this node\./, '... it is said');
+cmp_ok(log_lines(2, q(paxoskv cannot load another node's rows now: all background workers are in use)), '<=', 2, '... once in the log');
+$cluster->put(2, 'full', 'x');
+is($cluster->get(2, 'full'), 'x', '... and the node goes on as before');
 
 $cluster->stop($_) for 1, 3;
 $cluster->wait_for('node 2 to know', sub { $cluster->refuses(2) });
