@@ -53,8 +53,19 @@ static bool is_starting(void)
 	return strcmp(status.role, "starting") == 0;
 }
 
+/* What is asked right after the server's start waits for the moments until it is known whether it is a member. */
+static void wait_for_start(void)
+{
+	for (int i = 0; i < 500 && is_starting(); i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(10000);
+	}
+}
+
 static bool is_member(void)
 {
+	wait_for_start();
 	return client_is_member() || is_starting();
 }
 
@@ -197,16 +208,6 @@ static bool store_has_state(void)
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
 	return found;
-}
-
-/* A restore comes often right after the server's start; whether it is a member shows within moments. */
-static void wait_for_start(void)
-{
-	for (int i = 0; i < 500 && is_starting(); i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		pg_usleep(10000);
-	}
 }
 
 /*
