@@ -183,6 +183,10 @@ $cluster->stop($id);
 $last = $cluster->put($leader, 'alone', 'with one');
 $cluster->wait_until_equal;
 is($cluster->query($leader, 'SELECT paxos_trim()'), $last + 1, 'a node that is away is not waited for');
+$cluster->start($id);
+$cluster->wait_until_equal;
+is($cluster->get($id, 'alone', 'local'), 'with one', '... it gets the table when it is back');
+cmp_ok($cluster->status($id, 'first_slot'), '>', $last, '... and a log that begins behind it');
 
 # ---------------------------------------------------------------- who may not
 
