@@ -299,15 +299,25 @@ static enum plog_code put_bytes(struct plog *log, struct log_item *item, struct 
 	return PLOG_OK;
 }
 
-/* D7: the slots that what the next marker covers wrote. */
+/* T5: a table is to take, or takes, the place of what the log holds up to there, which need not be what was chosen. */
+static bool replaces_old_slots(const struct plog *log, const struct plog_record *record)
+{
+	if (record->type == PLOG_RECORD_RESTORING)
+		return record->slot != 0;
+	return record->type == PLOG_RECORD_BEGIN && log->placed.restoring != 0;
+}
+
+/* D7: the slots that what the next marker covers wrote.  Before the record is applied. */
 static void note_slots(struct plog *log, const struct plog_record *record)
 {
 	uint64_t lowest = record->slot;
 	uint64_t highest = record->slot;
 
 	log->sync_kinds |= 1u << record->type;
-	if (record->type == PLOG_RECORD_DAMAGED || record->type == PLOG_RECORD_FORGIVEN ||
-		record->type == PLOG_RECORD_BEGIN || record->type == PLOG_RECORD_RESTORING)
+	if (replaces_old_slots(log, record))
+		lowest = log->placed.at.first_slot;
+	else if (record->type == PLOG_RECORD_DAMAGED || record->type == PLOG_RECORD_FORGIVEN ||
+			 record->type == PLOG_RECORD_BEGIN || record->type == PLOG_RECORD_RESTORING)
 		return;
 	if (record->type == PLOG_RECORD_INSTALL)
 	{
@@ -367,9 +377,9 @@ static enum plog_code place_item(struct plog *log, struct log_item *item, struct
 	code = put_bytes(log, item, error);
 	if (code != PLOG_OK)
 		return code;
+	note_slots(log, &item->record);
 	fits = log_placed_apply(log, &item->record, place);
 	plog_assert(fits);
-	note_slots(log, &item->record);
 	return PLOG_OK;
 }
 
