@@ -126,7 +126,7 @@ static void begin_log(struct paxos *p, uint64_t first_slot)
 
 void paxos_trimmed(struct paxos *p, uint64_t first_slot)
 {
-	if (p->role == PAXOS_FENCED || first_slot <= p->first_slot)
+	if (p->role == PAXOS_FENCED || first_slot <= proven_first_slot(p))
 		return;
 	PAXOS_ASSERT(p, first_slot <= p->applied + 1); /* T2 */
 	PAXOS_ASSERT(p, first_slot <= p->chosen + 1);

@@ -355,6 +355,20 @@ static void test_damaged_log(void)
 	is_u64(status().damage.damaged, false, "a Sync from there on heals");
 }
 
+/* D7, T2: the host has the log begin where recovery made it begin, and that proves something now. */
+static void test_trim_outgrows(void)
+{
+	struct paxos_durable_state damaged = trimmed;
+
+	damaged.damage = (struct paxos_damage){
+		.damaged = true, .named_ballot = {3, 0, 2}, .named_slot = 110, .lowest_written = 1};
+	make_node(&damaged);
+	paxos_trimmed(core, 101);
+	is_u64(status().damage.lowest_written, 101, "what is applied before an unproven begin is as good as there");
+	paxos_trimmed(core, 99);
+	is_u64(status().damage.lowest_written, 101, "less than that says nothing new");
+}
+
 /* Y2: the log that the leader adopted ended before that table. */
 static void test_base_behind_a_table(void)
 {
@@ -458,6 +472,7 @@ int main(void)
 	test_trimmed_before_chunk_leaves();
 	test_older_database();
 	test_damaged_log();
+	test_trim_outgrows();
 	test_base_behind_a_table();
 	test_jumped_commands();
 	test_other_copy_in_snapshot();
