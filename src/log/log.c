@@ -316,6 +316,14 @@ static void fill_state(const struct plog *log, uint64_t cut, struct plog_state *
 	memcpy(state->config, log->metadata.config, log->metadata.config_length);
 }
 
+void plog_refresh_state(const struct plog *log, struct plog_state *state)
+{
+	uint64_t applied = state->paxos.applied;
+
+	fill_state(log, state->tail_bytes_cut, state);
+	state->paxos.applied = applied;
+}
+
 enum plog_code plog_open(struct plog **log, const char *directory, const struct file_ops *ops,
 						 const struct plog_options *options, const struct paxos_id *new_store_id,
 						 struct plog_state *state, struct plog_error *error)

@@ -144,6 +144,9 @@ enum plog_code plog_trim(struct plog *log, uint64_t first_slot, struct plog_erro
  */
 enum plog_code plog_begin_restore(struct plog *log, uint64_t slot, struct plog_error *error);
 
+/* What plog_open() would say now of what was taken; "applied" and "tail_bytes_cut" stay.  For a start that trims. */
+void plog_refresh_state(const struct plog *log, struct plog_state *state);
+
 /* Whether plog_trim(), called again, would let more files go; by the index, so not for every turn of a loop. */
 bool plog_has_dead_segments(const struct plog *log);
 

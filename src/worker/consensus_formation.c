@@ -416,7 +416,6 @@ static void refuse_log_ahead(uint64 applied, uint64 first_slot)
 /* T5: the database holds the table that the log said was being installed; what was left to do is done. */
 static void finish_restore(uint64 slot)
 {
-	struct paxos_durable_state *durable = &consensus.state.paxos;
 	struct paxos_restored restored = {.slot = slot}; /* this run has no session in it */
 	struct plog_error error;
 	enum plog_code code;
@@ -430,11 +429,7 @@ static void finish_restore(uint64 slot)
 		consensus_log_failed(&error);
 	ereport(LOG, (errmsg("paxoskv has finished loading another node's rows as of slot %llu",
 						 (unsigned long long) slot)));
-	consensus.state.restoring = 0;
-	durable->first_slot = Max(durable->first_slot, slot + 1);
-	durable->end = Max(durable->end, slot);
-	if (durable->damage.damaged)
-		durable->damage.lowest_written = Max(durable->damage.lowest_written, slot + 1);
+	plog_refresh_state(consensus.log, &consensus.state);
 	if (consensus.core == NULL)
 		return;
 	paxos_restored(consensus.core, &restored);

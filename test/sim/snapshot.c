@@ -429,7 +429,6 @@ static bool give_up_at_start(struct world *w, struct node *n)
 /* A crash came between the database's transaction and the trim: what was committed holds. */
 bool snapshot_finish_at_start(struct world *w, struct node *n)
 {
-	struct paxos_durable_state *state = &n->log_state.paxos;
 	uint64_t slot = n->log_state.restoring;
 	struct plog_error error;
 	enum plog_code code;
@@ -449,11 +448,7 @@ bool snapshot_finish_at_start(struct world *w, struct node *n)
 			node_log_failed(w, n, code, &error);
 		return false;
 	}
-	state->first_slot = slot + 1;
-	if (state->end < slot)
-		state->end = slot;
-	if (state->damage.damaged && state->damage.lowest_written <= slot)
-		state->damage.lowest_written = slot + 1;
+	plog_refresh_state(n->log, &n->log_state);
 	oracle_log_synced(w, n);
 	oracle_restored_to(w, n, slot);
 	return true;

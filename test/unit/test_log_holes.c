@@ -330,6 +330,31 @@ static void healed_otherwise(void)
 	close_scene(&scene);
 }
 
+/* T5: a start that finishes installing a snapshot tells the core what the log is then. */
+static void restored_at_start(void)
+{
+	struct scene scene = entries(6, 3);
+	struct plog_state *state = &scene.model->state;
+
+	zero(&scene, 8);
+	zero(&scene, 15);
+	ok(plog_begin_restore(scene.model->log, 9, NULL) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+		   state->restoring == 9 && state->paxos.holes.n == 2,
+	   "a snapshot was being installed, and two entries are missing");
+	state->paxos.applied = 9;
+	ok(plog_trim(scene.model->log, 10, NULL) == PLOG_OK, "the database has it");
+	plog_refresh_state(scene.model->log, state);
+	ok(state->restoring == 0 && state->paxos.first_slot == 10 && state->paxos.applied == 9 &&
+		   misses(&scene, 15, 15, 18),
+	   "then one is missing");
+	ok(plog_begin_restore(scene.model->log, 20, NULL) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+		   plog_trim(scene.model->log, 21, NULL) == PLOG_OK,
+	   "the same with one from behind the end");
+	plog_refresh_state(scene.model->log, state);
+	ok(state->paxos.first_slot == 21 && is_whole(&scene, 20), "then nothing is");
+	close_scene(&scene);
+}
+
 /* The segment that a slot's record rotted in may go before the record that put the slot back. */
 static void repaired_and_trimmed(void)
 {
@@ -495,6 +520,7 @@ int main(int argc, char **argv)
 	unsure();
 	repaired();
 	healed_otherwise();
+	restored_at_start();
 	repaired_and_trimmed();
 	random_holes(1, 1000);
 	return done();
