@@ -364,7 +364,8 @@ static void test_trim_outgrows(void)
 		.damaged = true, .named_ballot = {3, 0, 2}, .named_slot = 110, .lowest_written = 1};
 	make_node(&damaged);
 	paxos_trimmed(core, 101);
-	is_u64(status().damage.lowest_written, 101, "what is applied before an unproven begin is as good as there");
+	is_u64(status().damage.lowest_written, 101,
+		   "what is applied before an unproven begin is as good as there");
 	paxos_trimmed(core, 99);
 	is_u64(status().damage.lowest_written, 101, "less than that says nothing new");
 }
