@@ -137,7 +137,8 @@ void paxos_trimmed(struct paxos *p, uint64_t first_slot)
 
 /*
  * What is behind the slot stays as it was accepted, and so do the accepted ballot and the promise (T5): all up to the
- * slot is chosen, so that a log which claims it claims what every later leader's log holds, too.
+ * slot is chosen, so that a log which claims it claims what every later leader's log holds, too.  Not an earlier one's:
+ * who leads or prepares at a ballot at which less is known to be chosen gives that ballot up.
  */
 void paxos_restored(struct paxos *p, const struct paxos_restored *restored)
 {
@@ -147,6 +148,8 @@ void paxos_restored(struct paxos *p, const struct paxos_restored *restored)
 		return;
 	PAXOS_ASSERT(p, p->n_writes == 0);
 	PAXOS_ASSERT(p, slot >= p->applied);
+	if (is_proposing(p) && slot > p->chosen)
+		step_down(p);
 	begin_log(p, slot + 1);
 	p->chosen = max_u64(p->chosen, slot);
 	paxos_applied(p, slot);

@@ -79,6 +79,8 @@ static void begin_adoption(struct paxos *p, uint32_t source, bool all_voters)
 	struct adoption *a = &p->adoption;
 
 	PAXOS_ASSERT(p, p->role == PAXOS_CANDIDATE && !a->active);
+	/* Y2: meanwhile it may have learned that more is chosen, and trimmed that (T2) */
+	fill_own_promise(p, &p->peers[p->self].follower.promise);
 	*a = (struct adoption){.active = true,
 						   .source = source,
 						   .all_voters = all_voters,

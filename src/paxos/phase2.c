@@ -229,7 +229,7 @@ static void count_chosen(struct paxos *p)
 							 ? p->durable.end
 							 : 0;
 	}
-	slot = max_u64(quorum_chosen(match, n), p->chosen); /* a table may have come since (T5) */
+	slot = quorum_chosen(match, n);
 	if (!ballot_equal(p->leader_chosen_ballot, p->own))
 	{
 		p->leader_chosen_ballot = p->own;

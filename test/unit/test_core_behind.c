@@ -246,7 +246,10 @@ static void test_leader_has_trimmed(void)
 	   "with a table it is synced from there");
 }
 
-/* Its database was older than its log; the table that it was given says more to be chosen than it had heard as leader. */
+/*
+ * What a table holds beyond that may have been chosen at a higher ballot, in place of what followers have at this one:
+ * who is given it does not lead on, and calls none of it chosen at its ballot.
+ */
 static void test_leader_is_given_a_table(void)
 {
 	struct paxos_durable_state older = trimmed;
@@ -263,14 +266,46 @@ static void test_leader_is_given_a_table(void)
 	m.end = 110;
 	receive(&m);
 	sync_all();
+	is_u64(status().role, PAXOS_LEADER, "a node whose database is older than its log leads");
+	restore(100, 0, 0);
+	is_u64(status().role, PAXOS_LEADER, "a table of what it knows to be chosen changes nothing");
+	drop_messages();
 	restore(108, 0, 0);
-	m = promise_of(2, own);
-	m.end = m.chosen = 40;
-	m.accepted = (struct paxos_ballot){1, 0, 3};
-	receive(&m);
+	is_u64(status().role, PAXOS_FOLLOWER, "given a newer one, it steps down");
 	tick(now_ms() + 250);
-	ok(next_to(PAXOS_TRIMMED, 2, &m) && m.first_slot == 109 && m.chosen >= 108,
-	   "a leader that is given a table calls chosen what it holds");
+	while (paxos_next_message(core, &m))
+		if (m.ballot.round == own.round && m.chosen > 100)
+			break;
+	ok(m.ballot.round != own.round || m.chosen <= 100, "and calls nothing of it chosen at that ballot");
+}
+
+/* ... while it prepares: what it said of its own log is no longer so. */
+static void test_candidate_is_given_a_table(void)
+{
+	struct paxos_durable_state state = {
+		.promise = {3, 0, 2}, .accepted = {3, 0, 2}, .first_slot = 1, .end = 110, .applied = 40};
+	struct paxos_ballot own;
+	struct paxos_message m;
+
+	make_node(&state);
+	stand();
+	restore(100, 0, 0);
+	is_u64(status().role, PAXOS_FOLLOWER, "a candidate that is given a table steps down, too");
+
+	make_node(&state);
+	own = stand();
+	m = message(PAXOS_CHOSEN, 2, 3);
+	m.chosen = 100;
+	receive(&m);
+	paxos_applied(core, 100);
+	paxos_trimmed(core, 101);
+	m = promise_of(2, own);
+	m.accepted = (struct paxos_ballot){3, 0, 3};
+	m.end = 120;
+	m.chosen = 100;
+	receive(&m);
+	ok(next_to(PAXOS_PULL, 2, &m) && m.slot == 100,
+	   "one that trims its log meanwhile adopts from where it begins now");
 }
 
 static void test_trimming(void)
@@ -469,6 +504,7 @@ int main(void)
 	test_candidate_needs_table();
 	test_leader_has_trimmed();
 	test_leader_is_given_a_table();
+	test_candidate_is_given_a_table();
 	test_trimming();
 	test_trimmed_before_chunk_leaves();
 	test_older_database();
