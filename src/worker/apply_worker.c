@@ -72,6 +72,7 @@ typedef struct ApplyWorker
 	ApplyEntry entries[BATCH_ENTRIES];
 	ApplyResult results[BATCH_ENTRIES];
 	int n_entries;
+	bool stale;               /* "state" was read while another's rows were being loaded (T5) */
 	bool waits;               /* for its surroundings, and says so in the status */
 	struct log_limit waiting; /* what goes on */
 	struct log_limit over;    /* and is over: the next one is said at once, unless it comes and goes */
@@ -396,17 +397,19 @@ static void stay_stopped(const char *why)
 	}
 }
 
-static void stop_if_diverged(void)
+/* Whether it did: then it was asked to stand still meanwhile. */
+static bool stop_if_diverged(void)
 {
 	StateBoard *board = &paxos_shared->state;
 	char why[DIVERGENCE_MAX];
 
 	if (pg_atomic_read_u32(&board->diverged) == 0)
-		return;
+		return false;
 	LWLockAcquire(paxos_shared->status_lock, LW_SHARED);
 	strlcpy(why, board->divergence, sizeof(why));
 	LWLockRelease(paxos_shared->status_lock);
 	stay_stopped(why);
+	return true;
 }
 
 /* Another's rows are there: whatever was wrong with the old ones. */
@@ -919,8 +922,7 @@ static bool apply_entries(ApplyEntry *entries, int n)
 	{
 		BatchOutcome outcome;
 
-		stop_if_diverged();
-		if (is_hold_asked())
+		if (stop_if_diverged() || is_hold_asked())
 			return false;
 		outcome = try_entries(entries, n, message, sizeof(message));
 		if (outcome == BATCH_DONE && apply.state.applied == entries[n - 1].slot)
@@ -1010,20 +1012,44 @@ static void prepare_segments(void)
 		ereport(LOG, (errmsg("paxoskv could not prepare segments of the log: %s", error.message)));
 }
 
-/* With what the tables have; loaded: it is another's (T5). */
-static void begin_applying(bool loaded)
+/* T5: who loads may be about to commit, though nobody waits for it any more; then it has, or never will. */
+static void wait_for_loader(void)
+{
+	while (pg_atomic_read_u32(&paxos_shared->snapshot.sides[SNAPSHOT_RECEIVING].pid) != 0 && !is_hold_asked())
+	{
+		wait_latch(MISSING_POLL_MS);
+		reload_if_asked();
+	}
+}
+
+/* What the tables have.  Where they were being loaded just then it is read again before anything is applied. */
+static void read_tables(void)
+{
+	SnapshotShared *snapshot = &paxos_shared->snapshot;
+	uint64 loads;
+
+	apply.stale = is_hold_asked();
+	wait_for_loader();
+	loads = pg_atomic_read_u64(&snapshot->loads);
+	wait_for_extension();
+	wait_for_state();
+	/* Another's rows: whatever was wrong with the old ones. */
+	if (loads != pg_atomic_read_u64(&snapshot->loads_seen) && apply.state.diverged[0] == '\0')
+		forget_divergence();
+	pg_atomic_write_u64(&snapshot->loads_seen, loads);
+}
+
+/* With what the tables have. */
+static void begin_applying(void)
 {
 	SnapshotShared *snapshot = &paxos_shared->snapshot;
 
-	wait_for_extension();
-	wait_for_state();
+	read_tables();
 	wait_for_cluster();
-	if (loaded && apply.state.diverged[0] == '\0')
-		forget_divergence();
 	report(DATABASE_READY, false, "");
 	publish_lost_results();
 	feed_reader_ask(&apply.feed, apply.state.applied + 1, TopMemoryContext);
-	if (!is_hold_asked())
+	if (!apply.stale && !is_hold_asked())
 		pg_atomic_write_u32(&snapshot->held, 0);
 	shmem_wake_consensus();
 }
@@ -1043,7 +1069,7 @@ static void start(void)
 	apply.details_context =
 		AllocSetContextCreate(TopMemoryContext, "paxoskv results", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(apply.batch_context);
-	begin_applying(false);
+	begin_applying();
 }
 
 /*
@@ -1053,7 +1079,6 @@ static void start(void)
 static void stay_held(void)
 {
 	SnapshotShared *snapshot = &paxos_shared->snapshot;
-	uint64 loads = pg_atomic_read_u64(&snapshot->loads);
 
 	while (is_hold_asked())
 	{
@@ -1062,7 +1087,7 @@ static void stay_held(void)
 		wait_latch(-1);
 		reload_if_asked();
 	}
-	begin_applying(pg_atomic_read_u64(&snapshot->loads) != loads);
+	begin_applying();
 }
 
 static void free_entries(void)
@@ -1079,12 +1104,13 @@ void paxoskv_apply_main(Datum arg)
 	{
 		check_interrupts();
 		reload_if_asked();
-		stop_if_diverged();
-		if (is_hold_asked())
+		if (is_hold_asked() || apply.stale)
 		{
 			stay_held();
 			continue;
 		}
+		if (stop_if_diverged())
+			continue;
 		if (feed_reader_broken(&apply.feed))
 		{
 			report(DATABASE_READY, false, "");

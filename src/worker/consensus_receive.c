@@ -324,7 +324,6 @@ static void finish_restore(void)
 		pg_atomic_write_u64(&paxos_shared->chosen_slot, restored->slot);
 	status_refresh(true);
 	state_forget_recount();
-	pg_atomic_fetch_add_u64(&shared_snapshot()->loads, 1);
 	announce_loading();
 	memset(receive.failed, 0, sizeof(receive.failed));
 	receive.replace = false;

@@ -15,8 +15,13 @@
 #include "worker/consensus_snapshot.h"
 #include "worker/workers.h"
 
+/* So often, at SNAPSHOT_POLL_MS each, before it gets a signal. */
+#define POLLS_BEFORE_END 20
+
 static uint32 last_number;
 static struct log_limit no_worker[SNAPSHOT_ROLES];
+static uint32 without_job[SNAPSHOT_ROLES]; /* how often a worker was seen whose job is over */
+static uint64 look_ms;
 
 /* ---------------------------------------------------------------- jobs */
 
@@ -100,6 +105,28 @@ bool snapshot_database_is_ready(void)
 	return ready;
 }
 
+/*
+ * One whose job is over ends by itself when it looks; where it waits for a lock, or computes, it is ended.  At its
+ * commit it cannot be.
+ */
+static bool end_workers_without_job(void)
+{
+	bool any = false;
+
+	for (int i = 0; i < SNAPSHOT_ROLES; i++)
+	{
+		SnapshotSide *side = side_of((SnapshotRole) i);
+		uint32 pid = pg_atomic_read_u32(&side->pid);
+
+		if (pid == 0 || pg_atomic_read_u32(&side->job) != 0)
+			without_job[i] = 0;
+		else if (++without_job[i] % POLLS_BEFORE_END == 0)
+			(void) kill((pid_t) pid, SIGTERM);
+		any |= without_job[i] > 0;
+	}
+	return any;
+}
+
 /* ---------------------------------------------------------------- the transport */
 
 void snapshot_stream_open(enum transport_stream which, uint32 node_id)
@@ -135,11 +162,15 @@ void snapshot_step(void)
 	receive_step(connected);
 	if (connected)
 		send_step();
+	if (consensus.now_ms >= look_ms)
+		look_ms = end_workers_without_job() ? consensus.now_ms + SNAPSHOT_POLL_MS : 0;
 }
 
 uint64 snapshot_next_deadline(void)
 {
-	return Min(receive_next_deadline(), send_next_deadline());
+	uint64 deadline = Min(receive_next_deadline(), send_next_deadline());
+
+	return look_ms != 0 ? Min(deadline, look_ms) : deadline;
 }
 
 /* ---------------------------------------------------------------- start */
@@ -173,6 +204,7 @@ void snapshot_start(void)
 	/* One that may commit does; then the apply worker says what there is. */
 	while (is_left_over())
 	{
+		(void) end_workers_without_job();
 		CHECK_FOR_INTERRUPTS();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | WL_TIMEOUT, SNAPSHOT_POLL_MS,
 						 compat_wait_event("PaxoskvStart"));

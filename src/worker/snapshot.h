@@ -92,7 +92,7 @@ typedef struct SnapshotSide
 	/* progress: who is named in each line, without lock, but for "started", which is written before the job */
 	TimestampTz started;          /* the consensus worker */
 	pg_atomic_uint32 phase;       /* either */
-	pg_atomic_uint32 pid;         /* the worker; 0: not yet */
+	pg_atomic_uint32 pid;         /* the worker, whose place this is while it is not 0 */
 	pg_atomic_uint64 slot;        /* the worker, as the next ones */
 	pg_atomic_uint64 rows_total;  /* of paxoskv.kv */
 	pg_atomic_uint64 rows_done;   /* likewise */
@@ -109,7 +109,10 @@ typedef struct SnapshotShared
 	/* the consensus worker: the hold that it wants, 0: none; the apply worker: the one that it keeps */
 	pg_atomic_uint32 hold;
 	pg_atomic_uint32 held;
-	pg_atomic_uint64 loads; /* the consensus worker: tables that were loaded since the server started */
+	/* tables that were loaded since the server started: those that are committed, says who did it; and those that the
+	 * apply worker knows of */
+	pg_atomic_uint64 loads;
+	pg_atomic_uint64 loads_seen;
 
 	/* paxos_resync(): a backend adds one to "asked"; the consensus worker says which were done, how.  status_lock */
 	uint64 asked;

@@ -343,6 +343,7 @@ static void load(void)
 	HOLD_INTERRUPTS();
 	ForceSyncCommit();
 	CommitTransactionCommand();
+	pg_atomic_fetch_add_u64(&paxos_shared->snapshot.loads, 1);
 	snapshot_worker_step(&worker, STEP_COMMITTED);
 	RESUME_INTERRUPTS();
 }

@@ -47,6 +47,7 @@ void snapshot_shmem_init(SnapshotShared *shared)
 	pg_atomic_init_u32(&shared->hold, 0);
 	pg_atomic_init_u32(&shared->held, 0);
 	pg_atomic_init_u64(&shared->loads, 0);
+	pg_atomic_init_u64(&shared->loads_seen, 0);
 	ConditionVariableInit(&shared->answered_cv);
 }
 
@@ -125,9 +126,25 @@ bool am_snapshot_loader(void)
 
 static void detach(int code, Datum arg)
 {
-	pg_atomic_write_u32(&own_side->pid, 0);
 	pg_atomic_write_u32(&own_side->procno, (uint32) NO_PROC);
+	pg_write_barrier();
+	pg_atomic_write_u32(&own_side->pid, 0);
 	shmem_wake_consensus();
+	shmem_wake_apply();
+}
+
+/* Another one's life may not be over yet, or this one's job is: whoever is there alone may work. */
+static void take_place(uint32 job)
+{
+	uint32 nobody = 0;
+
+	if (pg_atomic_read_u32(&own_side->job) != job ||
+		!pg_atomic_compare_exchange_u32(&own_side->pid, &nobody, (uint32) MyProcPid))
+		proc_exit(0);
+	before_shmem_exit(detach, (Datum) 0);
+	if (pg_atomic_read_u32(&own_side->job) != job)
+		proc_exit(0);
+	pg_atomic_write_u32(&own_side->procno, (uint32) compat_my_procno());
 }
 
 /* Whatever ALTER DATABASE or ALTER ROLE ... SET say. */
@@ -161,12 +178,7 @@ void snapshot_worker_start(SnapshotWorker *worker, SnapshotRole role, uint32 job
 	worker->job = job;
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
-	/* Another one's life may not be over yet: its place is taken when it is. */
-	if (pg_atomic_read_u32(&own_side->job) != job)
-		proc_exit(0);
-	before_shmem_exit(detach, (Datum) 0);
-	pg_atomic_write_u32(&own_side->procno, (uint32) compat_my_procno());
-	pg_atomic_write_u32(&own_side->pid, (uint32) MyProcPid);
+	take_place(job);
 	BackgroundWorkerInitializeConnection(paxoskv_database, NULL, BGWORKER_BYPASS_ALLOWCONN);
 	override_settings();
 	is_loader = role == SNAPSHOT_RECEIVING;
