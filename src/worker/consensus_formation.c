@@ -422,10 +422,9 @@ static void finish_restore(uint64 slot)
 
 	if (consensus.core != NULL)
 		host_pump_writes();
+	/* Without space the record waits: nothing that is accepted before it becomes durable does either. */
 	code = plog_trim(consensus.log, slot + 1, &error);
-	if (code == PLOG_NO_SPACE) /* it is asked again, as long as the log says that it is under way */
-		return;
-	if (code != PLOG_OK)
+	if (code != PLOG_OK && code != PLOG_NO_SPACE)
 		consensus_log_failed(&error);
 	ereport(LOG, (errmsg("paxoskv has finished loading another node's rows as of slot %llu",
 						 (unsigned long long) slot)));
@@ -445,8 +444,7 @@ static void forget_restore(void)
 
 	if (code != PLOG_OK && code != PLOG_NO_SPACE)
 		consensus_log_failed(&error);
-	if (code == PLOG_OK)
-		consensus.state.restoring = 0;
+	consensus.state.restoring = 0;
 }
 
 /* Older than the log: another node's table is needed, if there is one. */

@@ -59,7 +59,7 @@ static struct
 } receive;
 
 static const char no_source[] =
-	"No other node is connected that has applied as much, and whose rows and log are not in doubt.";
+	"No other node is connected that has applied as much, and whose rows are not in doubt.";
 
 /* ---------------------------------------------------------------- whoever asked for it */
 
@@ -123,7 +123,10 @@ static void note_failure(uint32 node_id)
 	receive.failed[place].until_ms = consensus.now_ms + RETRY_MAX_MS;
 }
 
-/* The best node to take a table from: one that has not failed lately, then a follower, then who has applied most. */
+/*
+ * The best node to take a table from: one that has not failed lately, then one whose log is whole (its table is as good
+ * as any, and verified, but it has enough to do), then a follower, then who has applied most.
+ */
 static uint32 choose_source(uint64 wanted)
 {
 	const struct paxos_peer_status *best = NULL;
@@ -132,11 +135,11 @@ static uint32 choose_source(uint64 wanted)
 	for (uint32 i = 0; i < consensus.status.n_peers; i++)
 	{
 		const struct paxos_peer_status *peer = &consensus.status.peers[i];
-		int rank = (has_failed_lately(peer->node_id) ? 0 : 2) +
+		int rank = (has_failed_lately(peer->node_id) ? 0 : 4) + (peer->damaged ? 0 : 2) +
 				   (peer->node_id != consensus.status.leader_id ? 1 : 0);
 
-		if (peer->node_id == (uint32) paxoskv_node_id || !peer->connected || peer->damaged ||
-			state_diverged(peer->node_id) || peer->applied < wanted || peer->applied == 0)
+		if (peer->node_id == (uint32) paxoskv_node_id || !peer->connected || state_diverged(peer->node_id) ||
+			peer->applied < wanted || peer->applied == 0)
 			continue;
 		if (rank < best_rank || (rank == best_rank && peer->applied <= best->applied))
 			continue;
@@ -174,6 +177,17 @@ static void release(bool loaded)
 	go_to(RECEIVE_RELEASING);
 }
 
+/* It did not commit, after the log had said that it would, or was to say so and had no space. */
+static void give_up_restore(void)
+{
+	struct plog_error error;
+	enum plog_code code = plog_begin_restore(consensus.log, 0, &error);
+
+	/* Without space it is overwritten by the next one, or at the next start. */
+	if (code != PLOG_OK && code != PLOG_NO_SPACE)
+		consensus_log_failed(&error);
+}
+
 /* Nothing was committed: the old table stays. */
 static void fail(const char *reason)
 {
@@ -185,6 +199,8 @@ static void fail(const char *reason)
 		ereport(LOG, (errmsg("paxoskv could not load the rows of node %u: %s", receive.source, reason)));
 	transport_stream_close(consensus.transport, STREAM_DIALED);
 	snapshot_end_job(side);
+	if (plog_restoring(consensus.log) != 0) /* while it is there the log is not trimmed */
+		give_up_restore();
 	note_failure(receive.source);
 	receive.pause_ms = Min(Max(2 * receive.pause_ms, SNAPSHOT_RETRY_MS), RETRY_MAX_MS);
 	receive.retry_ms = consensus.now_ms + receive.pause_ms;
@@ -356,17 +372,6 @@ static void grant(void)
 	snapshot_wake_worker(side);
 }
 
-/* It did not commit, and said so, after the log had said that it would. */
-static void give_up_restore(void)
-{
-	struct plog_error error;
-	enum plog_code code = plog_begin_restore(consensus.log, 0, &error);
-
-	/* Without space it is overwritten by the next one, or at the next start. */
-	if (code != PLOG_OK && code != PLOG_NO_SPACE)
-		consensus_log_failed(&error);
-}
-
 static void lost_worker(void)
 {
 	if (receive.step != RECEIVE_RESTORING)
@@ -411,8 +416,6 @@ static void watch_worker(void)
 	}
 	else if (step == STEP_FAILED)
 	{
-		if (receive.step == RECEIVE_RESTORING)
-			give_up_restore();
 		receive.replace |= pg_atomic_read_u32(&side->phase) == SNAPSHOT_VERIFYING;
 		fail(side->error);
 	}
