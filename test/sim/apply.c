@@ -244,7 +244,8 @@ static void commit(struct world *w, struct node *n, const struct table *table)
 /* T5: another's table is being loaded, or the log begins behind what the table lacks. */
 static bool waits(const struct node *n)
 {
-	return n->apply_stalled || snapshot_is_loading(n) || n->database.table.applied + 1 < n->first_slot;
+	return n->apply_stalled || n->database.diverged || snapshot_is_loading(n) ||
+		   n->database.table.applied + 1 < n->first_slot;
 }
 
 void apply_schedule(struct world *w, struct node *n)
@@ -312,6 +313,7 @@ void database_clear(struct database *database)
 	memset(&database->table, 0, sizeof(database->table));
 	database_flush(database);
 	database->lost_through = 0;
+	database->diverged = false;
 }
 
 void database_back_up(struct node *n)
@@ -319,6 +321,19 @@ void database_back_up(struct node *n)
 	if (n->old_table == NULL)
 		n->old_table = malloc(sizeof(*n->old_table));
 	*n->old_table = n->database.flushed;
+}
+
+void database_diverge(struct world *w, struct node *n)
+{
+	struct database *db = &n->database;
+	uint32_t row = (uint32_t) rng_below(&w->fault_rng, SIM_ROWS);
+
+	TRACE(&w->trace, "n%u row %u is changed behind its back, at slot %u", n->id, row, db->table.applied);
+	db->table.rows[row].present = !db->table.rows[row].present;
+	db->diverged = true;
+	database_flush(db);
+	w->n_databases++;
+	snapshot_resync(w, n);
 }
 
 /* An old copy: what was durable when a fault struck before; the first one only makes it. */
@@ -335,6 +350,7 @@ void database_lose(struct world *w, struct node *n, bool all)
 	else
 		db->table = *n->old_table;
 	*n->old_table = db->flushed;
+	db->diverged = false;
 	database_flush(db);
 	if (db->lost_through < before)
 		db->lost_through = before;
@@ -347,6 +363,7 @@ void database_copy(struct database *to, const struct database *from)
 	to->table = from->table;
 	to->flushed = from->flushed;
 	to->lost_through = from->lost_through;
+	to->diverged = from->diverged;
 	to->n_unflushed = from->n_unflushed;
 	for (uint32_t i = 0; i < from->n_unflushed; i++)
 		*to->unflushed[i] = *from->unflushed[i];
@@ -369,5 +386,6 @@ void database_crash(struct world *w, struct node *n)
 	db->table = db->flushed;
 	db->n_unflushed = 0;
 	TRACE(&w->trace, "n%u database recovers at slot %u", n->id, db->table.applied);
-	model_check_table(w, n, &db->table);
+	if (!db->diverged)
+		model_check_table(w, n, &db->table);
 }

@@ -102,7 +102,7 @@ static void take_backup(struct world *w, struct node *n)
 		w->backup = calloc(1, sizeof(*w->backup));
 	b = w->backup;
 	if (n->state != NODE_RUNNING || world_lost(w, n->id) || (w->rotten & (1u << n->id)) != 0 ||
-		oracle_damaged(w, n->id) || n->disk.failed || n->disk.dead)
+		oracle_damaged(w, n->id) || n->disk.failed || n->disk.dead || n->database.diverged)
 		return;
 	free_backup(b);
 	disk_init(&b->disk, n->id, w->seed + 77, &w->trace, "/data");

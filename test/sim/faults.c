@@ -181,9 +181,9 @@ uint32_t faults_impaired(const struct world *w, const struct node *n)
 	uint32_t count = 0;
 
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
-		count += i != n->id &&
-				 (((w->rotten >> i) & 1) != 0 || world_lost(w, i) || (w->nodes[i].wiped && !w->formed) ||
-				  w->nodes[i].database.flushed.applied < w->nodes[i].database.lost_through);
+		count += i != n->id && (((w->rotten >> i) & 1) != 0 || world_lost(w, i) ||
+								(w->nodes[i].wiped && !w->formed) || w->nodes[i].database.diverged ||
+								w->nodes[i].database.flushed.applied < w->nodes[i].database.lost_through);
 	return count;
 }
 
@@ -221,17 +221,21 @@ static void wipe(struct world *w, struct node *n)
 }
 
 /*
- * Recreated empty, or restored from an older backup, beside the log as it is: at most a minority at a time, for what
- * is trimmed is in tables alone.
+ * Recreated empty, restored from an older backup, or changed, beside the log as it is: at most a minority at a time,
+ * for what is trimmed is in tables alone.
  */
 static void lose_database(struct world *w, struct node *n)
 {
 	bool all = rng_chance(&w->fault_rng, 400);
+	bool one_row = rng_chance(&w->fault_rng, 300);
 
 	if (w->config.rot_anywhere || n->config.n_members == 0 || world_lost(w, n->id) || n->copy ||
 		(w->rotten & (1u << n->id)) != 0 || faults_impaired(w, n) >= (w->config.n_nodes - 1) / 2 || !is_up(n))
 		return;
-	database_lose(w, n, all);
+	if (one_row && n->state == NODE_RUNNING && snapshot_next_step(n) == STEP_NONE)
+		database_diverge(w, n);
+	else if (!one_row)
+		database_lose(w, n, all);
 }
 
 /* On several nodes at once, all down together. */

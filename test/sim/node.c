@@ -338,6 +338,8 @@ static void make_core(struct world *w, struct node *n, const struct paxos_config
 		}
 	node_pump(w, n);
 	trim_schedule(w, n);
+	if (n->database.diverged)
+		snapshot_resync(w, n);
 }
 
 /* F3: one that has acknowledged never acknowledges another. */

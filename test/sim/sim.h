@@ -394,6 +394,7 @@ struct database
 	struct table *unflushed[SIM_COMMITS];
 	struct table flushed;
 	uint64_t lost_through; /* the schedule took what was durable through that slot */
+	bool diverged;         /* a row was changed behind the node's back, and the state hash shows it (T3) */
 };
 
 /* ---------------------------------------------------------------- nodes */
@@ -629,7 +630,7 @@ struct world
 	uint64_t n_trims;
 	uint64_t n_restored;    /* tables of other nodes that were installed */
 	uint64_t n_interrupted; /* ... that were not */
-	uint64_t n_databases;   /* emptied, or old copies */
+	uint64_t n_databases;   /* emptied, or old copies, or changed */
 	sim_time phase_began;
 	sim_time disturbed_at; /* when last something changed that an election depends on */
 	bool healed_judged;
@@ -730,6 +731,8 @@ void trim_run(struct world *w, struct node *n);
 /* snapshot.c */
 /* The core says that logs can't bring it on. */
 void snapshot_behind(struct world *w, struct node *n, uint64_t slot);
+/* paxos_resync(): whether it needs it or not. */
+void snapshot_resync(struct world *w, struct node *n);
 /* Looks for a source. */
 void snapshot_look(struct world *w, struct node *n);
 void snapshot_step(struct world *w, struct node *n, uint64_t serial);
@@ -749,6 +752,8 @@ bool snapshot_finish_at_start(struct world *w, struct node *n);
 void apply_schedule(struct world *w, struct node *n);
 /* What is committed is durable. */
 void database_flush(struct database *database);
+/* Faults: somebody changes a row; the node stops applying until it has another's table. */
+void database_diverge(struct world *w, struct node *n);
 /* A copy of what is durable, which may be put back some time. */
 void database_back_up(struct node *n);
 /* Faults: it is emptied, or an old copy of it is put back. */

@@ -49,8 +49,8 @@ static bool reaches(const struct world *w, const struct node *a, const struct no
 bool snapshot_source_fits(const struct world *w, const struct node *n, const struct node *source)
 {
 	return source != n && source->state == NODE_RUNNING && !source->fenced && !source->copy &&
-		   !source->dying && source->frozen_until <= w->now && reaches(w, n, source) &&
-		   source->database.table.applied >= needed(n) &&
+		   !source->database.diverged && !source->dying && source->frozen_until <= w->now &&
+		   reaches(w, n, source) && source->database.table.applied >= needed(n) &&
 		   source->database.table.applied >= n->database.table.applied;
 }
 
@@ -138,12 +138,18 @@ void snapshot_behind(struct world *w, struct node *n, uint64_t slot)
 		look_later(w, n, rng_skewed(&w->rng, 10, 50 * SIM_MS));
 }
 
+void snapshot_resync(struct world *w, struct node *n)
+{
+	if (n->state == NODE_RUNNING && n->fetch == NULL)
+		look_later(w, n, rng_skewed(&w->rng, 10, 50 * SIM_MS));
+}
+
 void snapshot_look(struct world *w, struct node *n)
 {
 	uint32_t source;
 
 	n->fetch_scheduled = false;
-	if (n->fetch != NULL || needed(n) == 0)
+	if (n->fetch != NULL || (needed(n) == 0 && !n->database.diverged))
 		return;
 	source = choose_source(w, n);
 	if (source == 0)
@@ -261,7 +267,7 @@ static void verify(struct world *w, struct node *n)
 
 	if (!is_verified(&f->loaded))
 		interrupt(w, n, "its state hash is not that of the source");
-	else if (f->loaded.applied <= n->database.table.applied)
+	else if (f->loaded.applied < n->database.table.applied + !n->database.diverged)
 		interrupt(w, n, "it is not newer than the table here");
 	else
 		next_step(w, n, STEP_BEGIN, 5 * SIM_MS);
@@ -314,6 +320,7 @@ static void commit(struct world *w, struct node *n)
 	}
 	oracle_installs(w, n, table);
 	n->database.table = *table;
+	n->database.diverged = false;
 	database_flush(&n->database);
 	TRACE(&w->trace, "n%u has committed a table as of slot %u", n->id, table->applied);
 	next_step(w, n, STEP_TRIM, 5 * SIM_MS);
