@@ -224,6 +224,7 @@ struct repair
 	bool active;
 	struct paxos_holes holes; /* what is missing and not yet handed to the log */
 	uint64_t after;           /* id of the last REPAIR write */
+	bool nowhere;             /* every voter was asked for all of it, in vain */
 };
 
 /* P1: the log this candidate adopts. */

@@ -537,6 +537,12 @@ void paxos_status(const struct paxos *p, struct paxos_status *status)
 									.messages_refused = p->refused,
 									.round_trip_max_ms = p->round_trip_max_ms,
 									.n_peers = p->n_peers};
+	if (p->repair.active && p->repair.holes.n > 0)
+	{
+		status->missing_from = p->repair.holes.at[0].first;
+		status->missing_through = p->repair.holes.at[p->repair.holes.n - 1].last;
+		status->missing_everywhere = p->repair.nowhere;
+	}
 	for (uint32_t i = 0; i < p->n_peers; i++)
 		fill_peer_status(p, i, &status->peers[i]);
 }

@@ -337,7 +337,11 @@ struct paxos_status
 	uint64_t durable_end;
 	uint64_t chosen; /* known chosen and durable here, as PAXOS_EVENT_CHOSEN */
 	uint64_t applied;
-	uint64_t behind; /* T5: a table as of this slot or later is needed; 0: none is */
+	uint64_t
+		missing_from; /* D7: what of the log is missing lies in these slots; 0: nothing, or it is not known */
+	uint64_t missing_through;
+	bool missing_everywhere; /* every voter was asked for it, in vain */
+	uint64_t behind;         /* T5: a table as of this slot or later is needed; 0: none is */
 	struct paxos_damage damage;
 	uint64_t elections;         /* ballots this node took */
 	uint64_t messages_refused;  /* malformed, of strangers, other epochs */

@@ -52,12 +52,18 @@ static bool all_passed(const struct paxos *p)
 	return true;
 }
 
-/* D8: whether there is hope, as everybody is told; and where there is none. */
+/*
+ * D8: whether there is hope, as everybody is told; and where there is none.  What is applied here is not lost: when that
+ * is durable the host has the log begin behind it (T2).
+ */
 static void update_hope(struct paxos *p)
 {
 	struct repair *r = &p->repair;
-	uint64_t lost = r->holes.n > 0 && all_passed(p) ? r->holes.at[0].first : 0;
+	uint64_t lost = 0;
 
+	r->nowhere = r->holes.n > 0 && all_passed(p);
+	if (r->nowhere && r->holes.at[r->holes.n - 1].last > p->applied)
+		lost = max_u64(r->holes.at[0].first, holes_next(&r->holes, p->applied + 1));
 	if (lost == p->damage.lost_slot)
 		return;
 	p->damage.lost_slot = p->durable.damage.lost_slot = lost;

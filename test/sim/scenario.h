@@ -138,6 +138,8 @@ extern const struct scenario scenario_frozen_leader;
 extern const struct scenario scenario_crash_put;
 extern const struct scenario scenario_crash_leader_change;
 extern const struct scenario scenario_par;
+extern const struct scenario scenario_par_tables;
+extern const struct scenario scenario_par_apart;
 extern const struct scenario scenario_par3;
 extern const struct scenario scenario_sector_loss;
 extern const struct scenario scenario_sector_loss_one;

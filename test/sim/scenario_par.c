@@ -44,7 +44,9 @@ enum verdict
 
 static uint32_t n_entries;
 static uint32_t n_states; /* 2: intact or damaged somehow */
-static uint64_t first_slot;
+static uint64_t slots[ENTRIES_MAX];
+/* Two nodes, a whole one of which suffices; 0: any one does.  They have followed a leader that the third did not. */
+static uint32_t pair[2];
 
 static uint64_t n_cases(void)
 {
@@ -77,16 +79,30 @@ static bool is_whole(const enum copy_state copies[ENTRIES_MAX])
 	return true;
 }
 
+/* Whether all that the node misses is somewhere; in the last two slots the third of a pair held something else. */
+static bool can_be_whole(enum copy_state copies[NODES][ENTRIES_MAX], uint32_t node)
+{
+	for (uint32_t entry = 0; entry < n_entries; entry++)
+	{
+		bool found = copies[node - 1][entry] == COPY_INTACT;
+
+		for (uint32_t i = 1; i <= NODES; i++)
+			if (pair[0] == 0 || i == pair[0] || i == pair[1])
+				found |= copies[i - 1][entry] == COPY_INTACT;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
 static enum verdict expected(enum copy_state copies[NODES][ENTRIES_MAX])
 {
-	for (uint32_t node = 0; node < NODES; node++)
-		if (is_whole(copies[node]))
+	uint32_t node = pair[0] == 0 ? 1 : pair[0];
+
+	for (uint32_t i = 1; i <= NODES; i++)
+		if ((pair[0] == 0 || i == pair[0] || i == pair[1]) && is_whole(copies[i - 1]))
 			return RECOVERED;
-	for (uint32_t entry = 0; entry < n_entries; entry++)
-		if (copies[0][entry] != COPY_INTACT && copies[1][entry] != COPY_INTACT &&
-			copies[2][entry] != COPY_INTACT)
-			return LOST;
-	return REPAIRED;
+	return can_be_whole(copies, node) ? REPAIRED : LOST;
 }
 
 /* ---------------------------------------------------------------- damage at rest */
@@ -155,14 +171,12 @@ static void damage(struct world *w, uint32_t node, struct place place, enum copy
 				   place.length - PLOG_RECORD_HEADER, false);
 }
 
-/* In half of the cases the tables are lost too: then all is read from the log again. */
-static void stop_and_damage(struct world *w, uint64_t which, enum copy_state copies[NODES][ENTRIES_MAX])
+static void stop_and_damage(struct world *w, uint64_t which, enum copy_state copies[NODES][ENTRIES_MAX],
+							bool tables_too)
 {
 	struct rng r;
-	bool tables_too;
 
 	rng_seed(&r, which, 17);
-	tables_too = rng_chance(&r, 500);
 	for (uint32_t i = 1; i <= NODES; i++)
 		stop_node(w, i, false);
 	for (uint32_t i = 1; i <= NODES; i++)
@@ -170,7 +184,7 @@ static void stop_and_damage(struct world *w, uint64_t which, enum copy_state cop
 		struct place places[ENTRIES_MAX];
 
 		for (uint32_t entry = 0; entry < n_entries; entry++)
-			places[entry] = find_record(w, i, first_slot + entry);
+			places[entry] = find_record(w, i, slots[entry]);
 		for (uint32_t entry = 0; entry < n_entries; entry++)
 			if (copies[i - 1][entry] != COPY_INTACT)
 				damage(w, i, places[entry], copies[i - 1][entry], &r);
@@ -187,7 +201,7 @@ static bool given_up(struct world *w, uint64_t unused)
 }
 
 /* Every node says why, and nobody is told anything. */
-static void expect_stopped(struct world *w)
+static void expect_stopped(struct world *w, enum copy_state copies[NODES][ENTRIES_MAX])
 {
 	uint64_t puts[NODES];
 	uint64_t gets[NODES];
@@ -199,8 +213,10 @@ static void expect_stopped(struct world *w)
 		const struct node *n = &w->nodes[i + 1];
 
 		expect(w, n->state == NODE_RUNNING || n->state == NODE_BROKEN, "L1", "n%u does not start", n->id);
-		expect(w, n->log_state.paxos.damage.damaged && n->log_state.damage_place[0] != '\0', "S15",
-			   "n%u does not say that it is damaged", n->id);
+		expect(w,
+			   is_whole(copies[i]) ||
+				   (n->log_state.paxos.damage.damaged && n->log_state.damage_place[0] != '\0'),
+			   "S15", "n%u does not say that it is damaged", n->id);
 		puts[i] = put(w, n->id);
 		gets[i] = get(w, n->id);
 	}
@@ -210,20 +226,40 @@ static void expect_stopped(struct world *w)
 	expect(w, oracle_chosen(w) == chosen && leader_of(w) == 0, "S15", "something is chosen");
 }
 
+/*
+ * In half of the cases the tables are lost too: then all is read from the log again.  So they are where a record is lost:
+ * with them it is not (tables_hold_it()).
+ */
 static void play(struct world *w, uint64_t which, struct measured *m)
 {
 	enum copy_state copies[NODES][ENTRIES_MAX];
 	enum verdict verdict;
+	struct rng r;
 
 	pattern_of(which, copies);
 	verdict = expected(copies);
-	stop_and_damage(w, which, copies);
+	rng_seed(&r, which, 19);
+	stop_and_damage(w, which, copies, rng_chance(&r, 500) || verdict == LOST);
 	everything_well(w);
 	if (verdict == LOST)
-		expect_stopped(w);
+		expect_stopped(w, copies);
 	else
 		expect_recovery(w);
 	m->values[verdict] = 1;
+}
+
+/* T2: what every table holds durably the logs may begin behind. */
+static void tables_hold_it(struct world *w, uint64_t which, struct measured *m)
+{
+	enum copy_state copies[NODES][ENTRIES_MAX];
+
+	pattern_of(which, copies);
+	if (expected(copies) != LOST)
+		return;
+	stop_and_damage(w, which, copies, false);
+	everything_well(w);
+	expect_recovery(w);
+	m->values[RECOVERED] = 1;
 }
 
 static void report(const struct measured *all, uint64_t n)
@@ -239,30 +275,82 @@ static void report(const struct measured *all, uint64_t n)
 
 /* ---------------------------------------------------------------- the log */
 
-static struct world *start_with(const struct play *play, uint32_t entries, uint32_t states)
+static void put_entries(struct world *w, uint32_t from, uint32_t to)
 {
-	struct sim_config config = quiet_config(3, 1);
-	struct world *w = quiet_world(play, 1, &config);
-
-	n_entries = entries;
-	n_states = states;
-	first_slot = oracle_chosen(w) + 1;
-	for (uint32_t i = 0; i < entries; i++)
+	for (uint32_t i = from; i < to; i++)
 	{
 		put_done(w, 1 + i % NODES, 2);
 		expect(w, until(w, at_rest, 0, 2), "L4", "no rest after a put");
+		slots[i] = oracle_chosen(w);
 	}
+}
+
+static struct world *start_with(const struct play *play, uint32_t entries, uint32_t states, bool trims)
+{
+	struct sim_config config = quiet_config(3, 1);
+	struct world *w;
+
+	if (trims)
+	{
+		config.trim_us = 5000;
+		config.retain_slots = true;
+		config.retention_slots = 10000; /* nothing goes by itself */
+	}
+	w = quiet_world(play, 1, &config);
+	n_entries = entries;
+	n_states = states;
+	pair[0] = pair[1] = 0;
 	return w;
 }
 
 static struct world *start_4096(const struct play *play, uint32_t start)
 {
-	return start_with(play, 4, 2);
+	struct world *w = start_with(play, 4, 2, false);
+
+	put_entries(w, 0, 4);
+	return w;
+}
+
+static struct world *start_tables(const struct play *play, uint32_t start)
+{
+	struct world *w = start_with(play, 4, 2, true);
+
+	put_entries(w, 0, 4);
+	return w;
 }
 
 static struct world *start_19683(const struct play *play, uint32_t start)
 {
-	return start_with(play, 3, 3);
+	struct world *w = start_with(play, 3, 3, false);
+
+	put_entries(w, 0, 3);
+	return w;
+}
+
+/* Two entries are everywhere; then the leader is alone, with others than those that the two go on with. */
+static struct world *start_apart(const struct play *play, uint32_t start)
+{
+	struct world *w = start_with(play, 4, 2, false);
+	uint32_t old;
+	uint32_t leader;
+
+	put_entries(w, 0, 2);
+	old = leader_of(w);
+	isolate(w, old);
+	for (int i = 0; i < 4; i++)
+		put(w, old);
+	expect(w, until(w, led_by_another, old, 10), "L3", "nobody takes over from n%u", old);
+	leader = leader_of(w);
+	pass(w, 2);
+	for (uint32_t i = 2; i < 4; i++)
+	{
+		put_done(w, leader, 2);
+		pass(w, 2);
+		slots[i] = oracle_chosen(w);
+	}
+	pair[0] = leader;
+	pair[1] = other_than(w, leader, old);
+	return w;
 }
 
 static uint64_t count(struct world *w)
@@ -277,6 +365,26 @@ const struct scenario scenario_par = {
 	.shows = "3 nodes, 4 acknowledged entries, each copy intact or damaged (Protocol-Aware Recovery)",
 	.n_starts = 1,
 	.start = start_4096,
+	.count = count,
+	.play = play,
+	.report = report,
+};
+
+const struct scenario scenario_par_tables = {
+	.name = "par-tables",
+	.shows = "those of par in which a record is lost, with tables that hold what was in it",
+	.n_starts = 1,
+	.start = start_tables,
+	.count = count,
+	.play = tables_hold_it,
+	.report = report,
+};
+
+const struct scenario scenario_par_apart = {
+	.name = "par-apart",
+	.shows = "the same, where one log has another ballot, other entries, another end than the two others",
+	.n_starts = 1,
+	.start = start_apart,
 	.count = count,
 	.play = play,
 	.report = report,

@@ -18,11 +18,12 @@ static const struct scenario *const scenarios[] = {
 	&scenario_one_way,       &scenario_flapping,        &scenario_stalled_disk,
 	&scenario_frozen_leader, &scenario_crash_put,       &scenario_crash_leader_change,
 	&scenario_sector_loss,   &scenario_sector_loss_one, &scenario_par,
-	&scenario_par3,          &scenario_clock_jumps,     &scenario_lanes,
-	&scenario_late_pull,     &scenario_late_reply,      &scenario_all_flights,
-	&scenario_many_segments, &scenario_formation,       &scenario_two_copies,
-	&scenario_away,          &scenario_away_chained,    &scenario_trimmed_past,
-	&scenario_lost_database, &scenario_long_sync,       &scenario_crash_install,
+	&scenario_par_tables,    &scenario_par_apart,       &scenario_par3,
+	&scenario_clock_jumps,   &scenario_lanes,           &scenario_late_pull,
+	&scenario_late_reply,    &scenario_all_flights,     &scenario_many_segments,
+	&scenario_formation,     &scenario_two_copies,      &scenario_away,
+	&scenario_away_chained,  &scenario_trimmed_past,    &scenario_lost_database,
+	&scenario_long_sync,     &scenario_crash_install,
 };
 
 #define N_SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))

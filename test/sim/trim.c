@@ -28,13 +28,14 @@ static uint64_t durable_through(const struct node *n)
 	return n->database.flushed.applied;
 }
 
-/* What a damaged log lost before that the table holds: nobody else's log may have it. */
+/* What a damaged log lost before that the table holds: nobody else's log may have it; where they can be asked, they were. */
 static bool outgrown(const struct node *n)
 {
 	struct paxos_status status;
 
 	paxos_status(n->core, &status);
-	return status.damage.damaged && status.durable_end < durable_through(n);
+	return status.damage.damaged && status.durable_end < durable_through(n) &&
+		   (status.missing_through == 0 || status.missing_everywhere);
 }
 
 static void trimmed(struct world *w, struct node *n, uint64_t first_slot)
