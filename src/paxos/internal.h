@@ -224,7 +224,8 @@ struct repair
 	bool active;
 	struct paxos_holes holes; /* what is missing and not yet handed to the log */
 	uint64_t after;           /* id of the last REPAIR write */
-	bool nowhere;             /* every voter was asked for all of it, in vain */
+	uint64_t since_ms;
+	bool nowhere; /* whoever can be asked was asked for all of it, in vain */
 };
 
 /* P1: the log this candidate adopts. */

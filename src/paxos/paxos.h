@@ -340,7 +340,7 @@ struct paxos_status
 	uint64_t
 		missing_from; /* D7: what of the log is missing lies in these slots; 0: nothing, or it is not known */
 	uint64_t missing_through;
-	bool missing_everywhere; /* every voter was asked for it, in vain */
+	bool missing_everywhere; /* whoever can be asked was asked for it, in vain */
 	uint64_t behind;         /* T5: a table as of this slot or later is needed; 0: none is */
 	struct paxos_damage damage;
 	uint64_t elections;         /* ballots this node took */

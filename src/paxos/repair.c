@@ -11,6 +11,8 @@
 
 /* Writes that one answer may cause (OUTBOX_WRITES). */
 #define RUNS_MAX 3
+/* How long nodes that are not connected may have what the table holds, too. */
+#define PATIENCE_TIMEOUTS (uint64_t) 4
 
 void repair_create(struct paxos *p, const struct paxos_holes *holes)
 {
@@ -21,6 +23,7 @@ void repair_create(struct paxos *p, const struct paxos_holes *holes)
 	PAXOS_ASSERT(p, holes->n <= PAXOS_MAX_HOLES && holes->end > p->end);
 	PAXOS_ASSERT(p, holes->at[0].first == p->end + 1 && holes->at[holes->n - 1].last <= holes->end);
 	r->active = true;
+	r->since_ms = p->now_ms;
 	r->holes = *holes;
 	p->damage.repairing = p->durable.damage.repairing = true;
 	for (uint32_t i = 0; i < p->n_peers; i++)
@@ -43,26 +46,32 @@ static void tell_proposer(struct paxos *p)
 		owe_promise(p, peer, p->promise);
 }
 
-/* Every voter has said of every slot that is missing that it has none. */
-static bool all_passed(const struct paxos *p)
+/* Every voter, or only those that are connected, has said of every slot that is missing that it has none. */
+static bool all_passed(const struct paxos *p, bool connected)
 {
 	for (uint32_t i = 0; i < p->n_peers; i++)
-		if (i != p->self && !p->peers[i].member.learner && !p->peers[i].asked.passed)
+	{
+		const struct peer *peer = &p->peers[i];
+
+		if (i != p->self && !peer->member.learner && !peer->asked.passed && (peer->connected || !connected))
 			return false;
+	}
 	return true;
 }
 
 /*
  * D8: whether there is hope, as everybody is told; and where there is none.  What is applied here is not lost: when that
- * is durable the host has the log begin behind it (T2).
+ * is durable the host has the log begin behind it (T2), without waiting for ever for nodes that are away.
  */
 static void update_hope(struct paxos *p)
 {
 	struct repair *r = &p->repair;
+	bool waited = p->now_ms - r->since_ms >= PATIENCE_TIMEOUTS * p->options.election_timeout_ms;
+	bool all = all_passed(p, false);
 	uint64_t lost = 0;
 
-	r->nowhere = r->holes.n > 0 && all_passed(p);
-	if (r->nowhere && r->holes.at[r->holes.n - 1].last > p->applied)
+	r->nowhere = r->holes.n > 0 && (all || (waited && all_passed(p, true)));
+	if (r->holes.n > 0 && all && r->holes.at[r->holes.n - 1].last > p->applied)
 		lost = max_u64(r->holes.at[0].first, holes_next(&r->holes, p->applied + 1));
 	if (lost == p->damage.lost_slot)
 		return;

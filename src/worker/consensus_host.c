@@ -295,10 +295,15 @@ static void on_fenced(void)
 
 static void on_unrecoverable(uint64 slot)
 {
-	char detail[200];
+	char place[PLOG_PLACE_MAX];
+	char detail[300];
 
-	snprintf(detail, sizeof(detail), "Slot %llu is damaged on every node that held it.",
-			 (unsigned long long) slot);
+	if (plog_place(consensus.log, slot, place))
+		snprintf(detail, sizeof(detail), "Slot %llu is damaged on every node that held it, here in %s.",
+				 (unsigned long long) slot, place);
+	else
+		snprintf(detail, sizeof(detail), "Slot %llu is damaged on every node that held it.",
+				 (unsigned long long) slot);
 	consensus_stay_dormant("damaged", ADMIT_DORMANT, ERRCODE_DATA_CORRUPTED,
 						   "the cluster's log cannot be recovered", detail,
 						   "Restore the nodes' log directories, or form a new cluster from the table.");

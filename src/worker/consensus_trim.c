@@ -133,6 +133,37 @@ static bool trim_to_retention(void)
 	return begin_with(Min(plog_retained_from(consensus.log, keep), durably_applied() + 1));
 }
 
+/* D7: entries that rotted, of which no other node has a copy. */
+static bool misses_for_good(void)
+{
+	return consensus.status.missing_through != 0 && consensus.status.missing_everywhere;
+}
+
+/* ... are not needed where the table holds durably what was in them: the log begins behind them then. */
+static void trim_past_missing(void)
+{
+	uint64 through = consensus.status.missing_through;
+
+	if (pg_atomic_read_u32(&paxos_shared->fsync_was_off) != 0 && formation_alone())
+		consensus_stay_dormant(
+			"damaged", ADMIT_DORMANT, ERRCODE_DATA_CORRUPTED, "the log is damaged",
+			"What cannot be read is in the table, but not surely on its disk, because fsync is or "
+			"was off.",
+			"Turn fsync on, restart the server, and look after its disk.");
+	if (durably_applied() < through)
+	{
+		pg_atomic_write_u32(&paxos_shared->flush_asked, 1);
+		shmem_wake_apply();
+		return;
+	}
+	ereport(LOG,
+			(errmsg("paxoskv log begins behind slot %llu now, because no node has a copy of what is damaged",
+					(unsigned long long) through),
+			 errdetail("The table holds what was in it.")));
+	(void) begin_with(through + 1);
+	status_refresh(true);
+}
+
 /* ---------------------------------------------------------------- paxos_trim() */
 
 static void begin_answering(void)
@@ -182,6 +213,9 @@ void trim_step(void)
 	}
 	if (consensus.now_ms < local.due_ms && (local.answering != 0 || requests_trims_waiting() == 0))
 		return;
+	if (misses_for_good() && pg_atomic_read_u32(&paxos_shared->state.diverged) == 0 &&
+		plog_restoring(consensus.log) == 0)
+		trim_past_missing();
 	if (!is_held())
 		all = trim_to_retention();
 	if (requests_trims_waiting() > 0)
@@ -195,7 +229,7 @@ uint64 trim_next_deadline(void)
 {
 	if (consensus.core == NULL)
 		return UINT64_MAX;
-	if (requests_trims_waiting() == 0 && plog_bytes(consensus.log) <= bytes_to_keep())
+	if (requests_trims_waiting() == 0 && !misses_for_good() && plog_bytes(consensus.log) <= bytes_to_keep())
 		return UINT64_MAX;
 	return local.due_ms;
 }

@@ -313,14 +313,40 @@ static void wait_for_apply_report(void)
 static void report_damage(void)
 {
 	const struct paxos_damage *damage = &consensus.state.paxos.damage;
+	const struct paxos_holes *holes = &consensus.state.paxos.holes;
 
 	consensus.damage_reported = true;
+	if (holes->n > 0)
+	{
+		uint64 missing = 0;
+
+		for (uint32 i = 0; i < holes->n; i++)
+			missing += holes->at[i].last - holes->at[i].first + 1;
+		ereport(
+			LOG,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("paxoskv log is damaged in %s", consensus.state.damage_place),
+			 errdetail("Entries that cannot be read: %llu, the first in slot %llu, the last in slot %llu.  "
+					   "All else is whole through slot %llu.",
+					   (unsigned long long) missing, (unsigned long long) holes->at[0].first,
+					   (unsigned long long) holes->at[holes->n - 1].last, (unsigned long long) holes->end),
+			 errhint("They are fetched from the other nodes; look after this server's disk.")));
+		return;
+	}
 	ereport(LOG, (errcode(ERRCODE_DATA_CORRUPTED),
 				  errmsg("paxoskv log is damaged in %s", consensus.state.damage_place),
 				  errdetail("It is whole through slot %llu; written was up to slot %llu.",
 							(unsigned long long) consensus.state.paxos.end,
 							(unsigned long long) Max(damage->named_slot, consensus.state.paxos.end)),
 				  errhint("The other nodes replace what is missing; look after this server's disk.")));
+}
+
+/* D7: known slots alone, all of which are applied. */
+static bool table_holds_what_is_missing(uint64 applied)
+{
+	const struct paxos_holes *holes = &consensus.state.paxos.holes;
+
+	return holes->n > 0 && holes->at[holes->n - 1].last <= applied;
 }
 
 /* D6: a cluster of one cuts off what is doubtful, unless the database has applied it; others are healed by peers. */
@@ -330,11 +356,12 @@ static void settle_damage(void)
 	uint64 applied = pg_atomic_read_u64(&paxos_shared->applied_slot);
 	uint64 end = consensus.state.paxos.end;
 	struct plog_error error;
-	char detail[256];
+	char detail[384];
 
 	if (!damage->damaged)
 		return;
-	if (!formation_alone())
+	/* T2: what the table holds durably the log may begin behind (consensus_trim.c). */
+	if (!formation_alone() || table_holds_what_is_missing(applied))
 	{
 		report_damage();
 		return;
@@ -347,9 +374,12 @@ static void settle_damage(void)
 							 (unsigned long long) end)));
 		return;
 	}
-	snprintf(detail, sizeof(detail),
-			 "The log is intact through slot %llu; slot %llu was written and cannot be read.",
-			 (unsigned long long) end, (unsigned long long) Max(damage->named_slot, end + 1));
+	snprintf(
+		detail, sizeof(detail),
+		"The log is intact through slot %llu; slot %llu was written and cannot be read, in %s.",
+		(unsigned long long) end,
+		(unsigned long long) (consensus.state.paxos.holes.n > 0 ? end + 1 : Max(damage->named_slot, end + 1)),
+		consensus.state.damage_place);
 	consensus_stay_dormant(
 		"damaged", ADMIT_DORMANT, ERRCODE_DATA_CORRUPTED, "the log is damaged", detail,
 		"No other node has a copy. Restore the log directory, or drop and create the extension "
