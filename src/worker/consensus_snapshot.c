@@ -6,6 +6,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -56,11 +58,17 @@ void snapshot_wake_worker(SnapshotSide *side)
 	shmem_wake_proc((int) pg_atomic_read_u32(&side->procno));
 }
 
+/* Its worker would see it by itself, but for one that waits for a lock; one that may commit is left to do it. */
 void snapshot_end_job(SnapshotSide *side)
 {
+	SnapshotStep step = step_of(side);
+	int pid = (int) pg_atomic_read_u32(&side->pid);
+
 	pg_atomic_write_u32(&side->job, 0);
 	pg_atomic_write_u32(&side->phase, SNAPSHOT_NONE);
 	snapshot_wake_worker(side);
+	if (pid != 0 && (step == STEP_WORKING || step == STEP_RECEIVED || step == STEP_READY))
+		(void) kill(pid, SIGTERM);
 }
 
 bool snapshot_has_stopped(BackgroundWorkerHandle *worker)

@@ -153,6 +153,18 @@ is($refused->{state}, '53000', 'a put there is refused');
 $writers->run_until_acknowledged(1, 2);
 pass('puts go on, on the others');
 
+# ---------------------------------------------------------------- its worker is ended half way
+
+$cluster->query(3, q{SELECT pg_terminate_backend(pid) FROM paxoskv.snapshot_progress});
+$cluster->wait_for('it to be noticed', sub { log_lines(3, 'could not load the rows of node \d: the worker that loaded them was ended') });
+$cluster->wait_for('the sender to end, though it waits for a lock', sub { progress($source, 'pid IS NULL', 'sending') ne 'f' });
+$cluster->wait_for('node 3 to begin anew by itself', sub { is_half_way(3) });
+is($cluster->get(3, 'g1', 'local'), 'old', 'when its worker was ended half way it has the old rows, and begins anew');
+my $pid = progress(3, 'pid', 'receiving');
+CORE::kill('TERM', $cluster->worker_pid(3, 'consensus'));
+$cluster->wait_for('node 3 to begin anew with another consensus worker', sub { is_half_way(3) && progress(3, 'pid', 'receiving') ne $pid });
+is($cluster->get(3, 'g1', 'local'), 'old', '... and so when the consensus worker was ended');
+
 # ---------------------------------------------------------------- the receiver dies half way
 
 $cluster->kill(3);
