@@ -316,8 +316,11 @@ void database_clear(struct database *database)
 	database->diverged = false;
 }
 
+/* Not of one that is known to be wrong. */
 void database_back_up(struct node *n)
 {
+	if (n->database.diverged)
+		return;
 	if (n->old_table == NULL)
 		n->old_table = malloc(sizeof(*n->old_table));
 	*n->old_table = n->database.flushed;
@@ -341,15 +344,15 @@ void database_lose(struct world *w, struct node *n, bool all)
 {
 	struct database *db = &n->database;
 	uint64_t before = db->flushed.applied;
+	struct table old = {0};
 
 	if (n->old_table == NULL)
 		database_back_up(n);
+	if (!all && n->old_table != NULL)
+		old = *n->old_table;
 	node_die(w, n, true);
-	if (all)
-		memset(&db->table, 0, sizeof(db->table));
-	else
-		db->table = *n->old_table;
-	*n->old_table = db->flushed;
+	database_back_up(n);
+	db->table = old;
 	db->diverged = false;
 	database_flush(db);
 	if (db->lost_through < before)
