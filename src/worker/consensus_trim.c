@@ -18,6 +18,8 @@
 /* How long paxos_trim() waits for apply and for connected nodes. */
 #define ASKED_WAIT_MIN_MS 1000
 #define ASKED_WAIT_MAX_MS 3000
+/* How long a damaged log waits for the others' help before it begins behind what the table holds. */
+#define DAMAGE_WAIT_MS 5000
 
 static struct
 {
@@ -27,7 +29,8 @@ static struct
 	uint64 asked_slot; /* it would have the log begin behind this one */
 	uint64 until_ms;
 	bool fsync_reported;
-	bool was_damaged; /* what that left beside the log goes when it is healed */
+	bool was_damaged;        /* what that left beside the log goes when it is healed */
+	uint64 damaged_until_ms; /* is waited for help; 0: not damaged */
 } local;
 
 /* ---------------------------------------------------------------- what may go */
@@ -164,6 +167,40 @@ static void trim_past_missing(void)
 	status_refresh(true);
 }
 
+/*
+ * D7: a damaged log is healed by a Sync from behind what of it is surely whole, and the others' logs may not reach back
+ * that far any more.  What the table holds durably the log may begin behind.  No file goes while it is damaged.
+ */
+static void outgrow_damage(void)
+{
+	const struct paxos_damage *damage = &consensus.status.damage;
+	uint64 slot = durably_applied();
+	struct plog_error error;
+	enum plog_code code;
+
+	if (!damage->damaged)
+		local.damaged_until_ms = 0;
+	else if (local.damaged_until_ms == 0)
+		local.damaged_until_ms = consensus.now_ms + DAMAGE_WAIT_MS;
+	if (!damage->damaged || consensus.now_ms < local.damaged_until_ms ||
+		pg_atomic_read_u32(&paxos_shared->state.diverged) != 0 || plog_restoring(consensus.log) != 0 ||
+		pg_atomic_read_u32(&paxos_shared->fsync_was_off) != 0)
+		return;
+	if (damage->lowest_written > slot && consensus.status.durable_end >= slot)
+		return;
+	host_pump_writes();
+	code = plog_trim(consensus.log, slot + 1, &error);
+	if (code != PLOG_OK && code != PLOG_NO_SPACE) /* it begins there all the same, as above */
+		consensus_log_failed(&error);
+	ereport(LOG, (errmsg("paxoskv log begins behind slot %llu now, because it is damaged before",
+						 (unsigned long long) slot),
+				  errdetail("The table holds what was in it.")));
+	host_note_input("outgrown");
+	paxos_trimmed(consensus.core, slot + 1);
+	host_pump_writes();
+	status_refresh(true);
+}
+
 /* ---------------------------------------------------------------- paxos_trim() */
 
 static void begin_answering(void)
@@ -216,6 +253,7 @@ void trim_step(void)
 	if (misses_for_good() && pg_atomic_read_u32(&paxos_shared->state.diverged) == 0 &&
 		plog_restoring(consensus.log) == 0)
 		trim_past_missing();
+	outgrow_damage();
 	if (!is_held())
 		all = trim_to_retention();
 	if (requests_trims_waiting() > 0)
