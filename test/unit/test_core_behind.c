@@ -246,6 +246,37 @@ static void test_leader_has_trimmed(void)
 	   "with a table it is synced from there");
 }
 
+/* A late word of an earlier leader: the follower has by its own log what this one has trimmed. */
+static void test_follower_learns_meanwhile(void)
+{
+	struct paxos_ballot own;
+	struct paxos_message m;
+
+	make_node(&trimmed);
+	for (uint64_t slot = 101; slot <= 110; slot++)
+		disk.slots[slot] = noop();
+	own = stand();
+	m = promise_of(3, own);
+	m.accepted = trimmed.accepted;
+	m.first_slot = 101;
+	m.end = 110;
+	receive(&m);
+	sync_all();
+	m = promise_of(2, own);
+	m.accepted = (struct paxos_ballot){1, 0, 3};
+	m.end = 108;
+	m.chosen = 40;
+	receive(&m);
+	tick(now_ms() + 250);
+	ok(next_to(PAXOS_TRIMMED, 2, &m), "a follower lacks what is trimmed");
+	m = promise_of(2, own);
+	m.accepted = (struct paxos_ballot){1, 0, 3};
+	m.end = 108;
+	m.chosen = 104;
+	receive(&m);
+	ok(next_to(PAXOS_SYNC, 2, &m) && m.base == 104, "until more of its own log is known to be chosen");
+}
+
 /*
  * What a table holds beyond that may have been chosen at a higher ballot, in place of what followers have at this one:
  * who is given it does not lead on, and calls none of it chosen at its ballot.
@@ -503,6 +534,7 @@ int main(void)
 	test_behind_stays_follower();
 	test_candidate_needs_table();
 	test_leader_has_trimmed();
+	test_follower_learns_meanwhile();
 	test_leader_is_given_a_table();
 	test_candidate_is_given_a_table();
 	test_trimming();
