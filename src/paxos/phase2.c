@@ -173,8 +173,8 @@ bool recv_accepted(struct paxos *p, struct peer *peer, const struct paxos_messag
 
 	if (p->role != PAXOS_LEADER || !ballot_equal(m->ballot, p->own))
 		return true;
-	if (m->slot > p->end)
-		return false;
+	if (m->slot > p->end) /* its table is from behind this log: a later leader is there (T5) */
+		return true;
 	p->progress_ms = p->now_ms;
 	f->moved_ms = p->now_ms;
 	if (f->progress != PROGRESS_ACCEPT) /* Y1: the Sync is installed */

@@ -164,6 +164,21 @@ static void test_unfounded_staging(void)
 	   "behind a table it can't go on: the leader is told from where");
 }
 
+/* The table came from the other side of a partition, where a later leader is that this one has not heard of. */
+static void test_accepted_behind_the_end(void)
+{
+	struct paxos_ballot own;
+	struct paxos_message m;
+
+	make_node(&fresh);
+	own = lead();
+	m = message(PAXOS_ACCEPTED, 3, 0);
+	m.ballot = own;
+	m.slot = disk.end + 50;
+	ok(receive(&m), "who was given a table from behind the leader's log is no liar (T5)");
+	is_u64(status().chosen, 0, "but doesn't count");
+}
+
 /* ---------------------------------------------------------------- who leads */
 
 static void test_behind_stays_follower(void)
@@ -531,6 +546,7 @@ int main(void)
 	test_later_entries_stay();
 	test_late_sync();
 	test_unfounded_staging();
+	test_accepted_behind_the_end();
 	test_behind_stays_follower();
 	test_candidate_needs_table();
 	test_leader_has_trimmed();
