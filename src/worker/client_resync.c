@@ -5,10 +5,12 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/timestamp.h"
 
 #include "pg_compat.h"
 #include "worker/client.h"
 #include "worker/client_errors.h"
+#include "worker/settings.h"
 #include "worker/shmem.h"
 
 /* How often to look whether the consensus worker can answer at all. */
@@ -24,10 +26,24 @@ static void check_state(void)
 		refuse(REFUSED_READ, admission);
 }
 
+/* Between two lives of the consensus worker one waits for the next; where it never runs, not for ever. */
+static void check_worker(TimestampTz *missing_since)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (pg_atomic_read_u32(&paxos_shared->consensus_procno) != (uint32) NO_PROC)
+		*missing_since = 0;
+	else if (*missing_since == 0)
+		*missing_since = now;
+	else if (TimestampDifferenceExceeds(*missing_since, now, Max(paxoskv_commit_timeout, 2 * LOOK_MS)))
+		refuse_late(REFUSED_READ);
+}
+
 uint64 client_resync(void)
 {
 	SnapshotShared *shared = &paxos_shared->snapshot;
 	char refusal[sizeof(paxos_shared->snapshot.refusal)] = "";
+	TimestampTz missing_since = 0;
 	uint64 number;
 	uint64 slot = 0;
 	bool ok = false;
@@ -54,6 +70,7 @@ uint64 client_resync(void)
 		if (answered)
 			break;
 		check_state();
+		check_worker(&missing_since);
 		(void) ConditionVariableTimedSleep(&shared->answered_cv, LOOK_MS, compat_wait_event("PaxoskvResync"));
 	}
 	ConditionVariableCancelSleep();

@@ -128,4 +128,13 @@ $reader->ask('COMMIT');
 $cluster->answers_of($vacuum);
 all_agree('after that');
 
+# ---------------------------------------------------------------- no worker at all
+
+$cluster->stop(3);
+$cluster->node(3)->append_conf('postgresql.conf', "max_worker_processes = 0\npaxoskv.commit_timeout = '1s'\n");
+$cluster->start(3);
+$answer = $cluster->try(3, 'SELECT paxos_resync()', timeout => 30);
+is($answer->{state}, '55000', 'where the consensus worker never runs nobody waits for ever');
+like($answer->{err}, qr/The consensus worker is not running/i, '... and is told why');
+
 done_testing();
