@@ -216,6 +216,16 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'paxos_resync'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION paxoskv.read_stat_log(
+	OUT first_slot bigint,
+	OUT last_slot bigint,
+	OUT log_bytes bigint,
+	OUT scrub_slot bigint,
+	OUT last_scrub_at timestamptz)
+RETURNS record
+AS 'MODULE_PATHNAME', 'paxoskv_read_stat_log'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 CREATE FUNCTION paxoskv.read_snapshot_progress(
 	OUT pid integer,
 	OUT role text,
@@ -230,6 +240,17 @@ CREATE FUNCTION paxoskv.read_snapshot_progress(
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'paxoskv_read_snapshot_progress'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+CREATE VIEW paxoskv.stat_log AS
+SELECT s.first_slot, s.last_slot, s.log_bytes, s.scrub_slot, s.last_scrub_at
+FROM paxoskv.read_stat_log() AS s;
+
+COMMENT ON VIEW paxoskv.stat_log IS 'this node''s log';
+COMMENT ON COLUMN paxoskv.stat_log.first_slot IS 'the first slot that it still has';
+COMMENT ON COLUMN paxoskv.stat_log.last_slot IS 'the last one';
+COMMENT ON COLUMN paxoskv.stat_log.log_bytes IS 'size of its files, without those kept ready';
+COMMENT ON COLUMN paxoskv.stat_log.scrub_slot IS 'it is being read through again, from this slot on; NULL: it is not';
+COMMENT ON COLUMN paxoskv.stat_log.last_scrub_at IS 'when it was last read through, by a start or after it, and found whole or mended';
 
 CREATE VIEW paxoskv.snapshot_progress AS
 SELECT s.pid, s.role, s.node_id, s.phase, s.slot, s.rows_total, s.rows_done, s.bytes_total, s.bytes_done, s.started_at
@@ -249,6 +270,7 @@ COMMENT ON COLUMN paxoskv.snapshot_progress.started_at IS 'when it began';
 
 COMMENT ON FUNCTION @extschema@.paxos_resync() IS
 	'takes the rows of another node in place of this one''s, where they are not the cluster''s; returns the slot that they are as of';
+COMMENT ON FUNCTION paxoskv.read_stat_log() IS 'the row of view paxoskv.stat_log';
 COMMENT ON FUNCTION paxoskv.read_snapshot_progress() IS 'the rows of view paxoskv.snapshot_progress';
 COMMENT ON FUNCTION @extschema@.paxos_status() IS
 	'one row: what this node is, who leads, how far it is, and in detail what is wrong, if anything is; works in every state of the node';
@@ -279,10 +301,11 @@ COMMENT ON COLUMN paxoskv.nodes.lag_bytes IS 'how many bytes of the log it does 
 COMMENT ON COLUMN paxoskv.nodes.last_heard_at IS 'when this node last heard of it';
 COMMENT ON COLUMN paxoskv.nodes.trouble IS 'what is wrong with it, or stands in the way of forming the cluster; NULL: nothing';
 
-REVOKE ALL ON paxoskv.requests, paxoskv.void_numbers, paxoskv.closed_sessions, paxoskv.snapshot_progress FROM PUBLIC;
-REVOKE ALL ON FUNCTION paxoskv.read_snapshot_progress() FROM PUBLIC;
+REVOKE ALL ON paxoskv.requests, paxoskv.void_numbers, paxoskv.closed_sessions, paxoskv.stat_log,
+	paxoskv.snapshot_progress FROM PUBLIC;
+REVOKE ALL ON FUNCTION paxoskv.read_stat_log(), paxoskv.read_snapshot_progress() FROM PUBLIC;
 REVOKE ALL ON TYPE paxoskv.key_value, paxoskv.kv, paxoskv.state, paxoskv.requests, paxoskv.void_numbers,
-	paxoskv.closed_sessions, paxoskv.data, paxoskv.nodes, paxoskv.snapshot_progress FROM PUBLIC;
+	paxoskv.closed_sessions, paxoskv.data, paxoskv.nodes, paxoskv.stat_log, paxoskv.snapshot_progress FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION
 	@extschema@.paxos_batch_json(jsonb, text, text),
@@ -303,8 +326,8 @@ REVOKE ALL ON FUNCTION
 	@extschema@.paxos_resync()
 FROM PUBLIC;
 
-GRANT SELECT ON paxoskv.snapshot_progress TO pg_monitor;
-GRANT EXECUTE ON FUNCTION paxoskv.read_snapshot_progress() TO pg_monitor;
+GRANT SELECT ON paxoskv.stat_log, paxoskv.snapshot_progress TO pg_monitor;
+GRANT EXECUTE ON FUNCTION paxoskv.read_stat_log(), paxoskv.read_snapshot_progress() TO pg_monitor;
 
 -- What pg_dump takes along: the rows, and nothing of what makes this server a node of its cluster.
 SELECT pg_catalog.pg_extension_config_dump('paxoskv.kv', '');

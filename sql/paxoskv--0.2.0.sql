@@ -408,6 +408,16 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'paxos_resync'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION paxoskv.read_stat_log(
+	OUT first_slot bigint,
+	OUT last_slot bigint,
+	OUT log_bytes bigint,
+	OUT scrub_slot bigint,
+	OUT last_scrub_at timestamptz)
+RETURNS record
+AS 'MODULE_PATHNAME', 'paxoskv_read_stat_log'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 CREATE FUNCTION paxoskv.read_snapshot_progress(
 	OUT pid integer,
 	OUT role text,
@@ -433,6 +443,7 @@ COMMENT ON FUNCTION @extschema@.paxos_verify(bigint) IS
 	'recomputes the state hash from the rows on all nodes and says whose is not the cluster''s: such a node stops applying';
 COMMENT ON FUNCTION @extschema@.paxos_resync() IS
 	'takes the rows of another node in place of this one''s, where they are not the cluster''s; returns the slot that they are as of';
+COMMENT ON FUNCTION paxoskv.read_stat_log() IS 'the row of view paxoskv.stat_log';
 COMMENT ON FUNCTION paxoskv.read_snapshot_progress() IS 'the rows of view paxoskv.snapshot_progress';
 COMMENT ON FUNCTION paxoskv.read_nodes() IS 'the rows of view paxoskv.nodes';
 
@@ -469,6 +480,17 @@ COMMENT ON COLUMN paxoskv.nodes.lag_bytes IS 'how many bytes of the log it does 
 COMMENT ON COLUMN paxoskv.nodes.last_heard_at IS 'when this node last heard of it';
 COMMENT ON COLUMN paxoskv.nodes.trouble IS 'what is wrong with it, or stands in the way of forming the cluster; NULL: nothing';
 
+CREATE VIEW paxoskv.stat_log AS
+SELECT s.first_slot, s.last_slot, s.log_bytes, s.scrub_slot, s.last_scrub_at
+FROM paxoskv.read_stat_log() AS s;
+
+COMMENT ON VIEW paxoskv.stat_log IS 'this node''s log';
+COMMENT ON COLUMN paxoskv.stat_log.first_slot IS 'the first slot that it still has';
+COMMENT ON COLUMN paxoskv.stat_log.last_slot IS 'the last one';
+COMMENT ON COLUMN paxoskv.stat_log.log_bytes IS 'size of its files, without those kept ready';
+COMMENT ON COLUMN paxoskv.stat_log.scrub_slot IS 'it is being read through again, from this slot on; NULL: it is not';
+COMMENT ON COLUMN paxoskv.stat_log.last_scrub_at IS 'when it was last read through, by a start or after it, and found whole or mended';
+
 CREATE VIEW paxoskv.snapshot_progress AS
 SELECT s.pid, s.role, s.node_id, s.phase, s.slot, s.rows_total, s.rows_done, s.bytes_total, s.bytes_done, s.started_at
 FROM paxoskv.read_snapshot_progress() AS s;
@@ -491,7 +513,7 @@ REVOKE ALL ON ALL TABLES IN SCHEMA paxoskv FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA paxoskv FROM PUBLIC;
 REVOKE ALL ON SCHEMA paxoskv FROM PUBLIC;
 REVOKE ALL ON TYPE paxoskv.key_value, paxoskv.kv, paxoskv.state, paxoskv.requests, paxoskv.void_numbers,
-	paxoskv.closed_sessions, paxoskv.data, paxoskv.nodes, paxoskv.snapshot_progress FROM PUBLIC;
+	paxoskv.closed_sessions, paxoskv.data, paxoskv.nodes, paxoskv.stat_log, paxoskv.snapshot_progress FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION
 	@extschema@.paxos_put(text, text, text, text),
@@ -524,8 +546,8 @@ REVOKE ALL ON FUNCTION
 FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA paxoskv TO pg_monitor;
-GRANT SELECT ON paxoskv.nodes, paxoskv.snapshot_progress TO pg_monitor;
-GRANT EXECUTE ON FUNCTION paxoskv.read_nodes(), paxoskv.read_snapshot_progress(), @extschema@.paxos_status() TO pg_monitor;
+GRANT SELECT ON paxoskv.nodes, paxoskv.stat_log, paxoskv.snapshot_progress TO pg_monitor;
+GRANT EXECUTE ON FUNCTION paxoskv.read_nodes(), paxoskv.read_stat_log(), paxoskv.read_snapshot_progress(), @extschema@.paxos_status() TO pg_monitor;
 
 -- ---------------------------------------------------------------- last
 

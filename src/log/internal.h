@@ -6,6 +6,7 @@
  * metadata.c   the two small copies        segment.c   files: make, publish, recycle, prepare
  * write.c      placing, markers, syncs     read.c      entries back from memory or disk
  * recovery.c   what a start finds          log.c       open, close, trim, configuration
+ * scrub.c      old records read again
  */
 #ifndef PLOG_INTERNAL_H
 #define PLOG_INTERNAL_H
@@ -297,6 +298,12 @@ enum plog_code log_sync_segment(struct plog *log, struct plog_error *error);
 /* A record of the log's own, taken like a write. */
 enum plog_code log_take_record(struct plog *log, const struct plog_record *record, const void *payload,
 							   uint32_t length, struct plog_error *error);
+
+/* ---------------------------------------------------------------- read.c */
+
+/* The record of a slot that the extent covers, from the disk, checked; the item is the caller's to release. */
+enum plog_code log_scan_extent(struct plog *log, const struct log_extent *extent, uint64_t slot,
+							   struct log_item **item, struct plog_error *error);
 
 /* ---------------------------------------------------------------- recovery.c */
 

@@ -127,6 +127,13 @@ bool plog_place(const struct plog *log, uint64_t slot, char text[PLOG_PLACE_MAX]
 /* Frees what plog_read() brought from disk. */
 void plog_release_reads(struct plog *log);
 
+/*
+ * Reads records of old segments again, from *slot on, until some "bytes" were read; *slot: where to go on, 0: all were.
+ * PLOG_CORRUPT: one is damaged (the error names file and slot); a new plog_open() finds out what can be done.  Not for a
+ * damaged log.
+ */
+enum plog_code plog_scrub(struct plog *log, uint64_t *slot, uint64_t bytes, struct plog_error *error);
+
 /* Keeps "config" (opaque) in the metadata: durable in both copies when it returns. */
 enum plog_code plog_set_config(struct plog *log, const uint8_t *config, uint32_t length,
 							   struct plog_error *error);

@@ -74,9 +74,9 @@ static enum plog_code load_record(struct plog *log, const struct log_segment *se
 	return PLOG_OK;
 }
 
-/* From the extent's begin, or from where the last read ended, to the record of slot. */
-static enum plog_code scan_extent(struct plog *log, const struct log_extent *extent, uint64_t slot,
-								  struct log_item **item, struct plog_error *error)
+/* From the extent's begin, or from where the last read ended. */
+enum plog_code log_scan_extent(struct plog *log, const struct log_extent *extent, uint64_t slot,
+							   struct log_item **item, struct plog_error *error)
 {
 	struct log_segment *segment = log_segment_find(log, extent->segment);
 	uint64_t offset = extent->offset;
@@ -207,7 +207,7 @@ static enum plog_code find_item(struct plog *log, uint64_t slot, struct plog_err
 		return log_fail_hole(log, slot, error);
 	extent = log_index_find(index, slot);
 	plog_assert(extent != NULL);
-	code = scan_extent(log, extent, slot, item, error);
+	code = log_scan_extent(log, extent, slot, item, error);
 	if (code != PLOG_OK)
 		return code;
 	keep_for_reader(log, *item);

@@ -158,6 +158,8 @@ typedef struct ClientStatus
 	uint64 chosen_slot;
 	uint64 applied_slot;
 	uint64 log_bytes;
+	uint64 scrub_slot;       /* the old log is being read again, from there on; 0: it is not */
+	TimestampTz scrubbed_at; /* when all of it was read last; 0: not yet */
 	uint64 elections;
 	uint64 commands;  /* numbered by this node since the server started */
 	uint64 syncs;     /* of the log since then */

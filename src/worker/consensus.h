@@ -7,6 +7,7 @@
  *	 consensus_requests.c  what backends asked for
  *	 consensus_state.c	   state hashes, told and compared (T3)
  *	 consensus_trim.c	   old segments of the log (T2)
+ *	 consensus_scrub.c	   the same, read again now and then
  *	 consensus_snapshot.c  tables sent to others and got from them (T5; consensus_snapshot.h)
  *	 consensus_status.c	   what everybody else may see
  *	 consensus_report.c	   what the server's log is told of the cluster
@@ -99,6 +100,8 @@ pg_noreturn extern void consensus_stay_dormant(const char *role, Admission admis
 											   const char *message, const char *detail, const char *hint);
 /* Ends this life because the log failed, or has a record that can't be read: counted, exit 1. */
 pg_noreturn extern void consensus_log_failed(const struct plog_error *error);
+/* The same for rot in an old record, which is no failure of this life: not counted. */
+pg_noreturn extern void consensus_log_rotted(const struct plog_error *error);
 /* Reads paxoskv.secret_file; dormant if it can't be used.  Returns the secret's length; 0: no file is set. */
 extern uint32 consensus_read_secret(char secret[TRANSPORT_SECRET_MAX + 1]);
 extern void consensus_random(void *bytes, size_t length);
@@ -188,6 +191,15 @@ extern void snapshot_stream_end(enum transport_stream which, const char *reason)
 /* Trims what is due, and as paxos_trim() asks. */
 extern void trim_step(void);
 extern uint64 trim_next_deadline(void);
+
+/* ---- consensus_scrub.c */
+
+extern void scrub_start(void);
+/* Reads a little of the old log again, when that is due; ends this life at a damaged record. */
+extern void scrub_step(void);
+extern uint64 scrub_next_deadline(void);
+/* How far it is, and when it last finished. */
+extern void scrub_describe(ClientStatus *status);
 /* Whether the log is too long and nothing may go, because fsync is off. */
 extern bool trim_is_prevented(void);
 

@@ -260,6 +260,7 @@ static void fill(ClientStatus *status)
 	status->first_slot = core->first_slot;
 	status->last_slot = core->end;
 	status->log_bytes = plog_bytes(consensus.log);
+	scrub_describe(status);
 	status->elections = core->elections;
 	fill_detail(status);
 	if (consensus.core != NULL)

@@ -155,17 +155,19 @@ static void log_error_dormant(const struct plog_error *error, int sqlstate, cons
 	consensus_stay_dormant("dormant", ADMIT_DORMANT, sqlstate, "the log cannot be used", detail, hint);
 }
 
+void consensus_log_rotted(const struct plog_error *error)
+{
+	ereport(LOG, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("paxoskv log failed: %s", error->message),
+				  errdetail("The worker ends; when it starts again it looks through the whole log and has "
+							"the other nodes replace what is damaged.")));
+	proc_exit(1);
+}
+
 void consensus_log_failed(const struct plog_error *error)
 {
 	shmem_count_fatal_exit(error->message);
 	if (error->code == PLOG_CORRUPT)
-	{
-		ereport(LOG,
-				(errcode(ERRCODE_DATA_CORRUPTED), errmsg("paxoskv log failed: %s", error->message),
-				 errdetail("The worker ends; when it starts again it looks through the whole log and has "
-						   "the other nodes replace what is damaged.")));
-		proc_exit(1);
-	}
+		consensus_log_rotted(error);
 	ereport(LOG, (errcode(ERRCODE_IO_ERROR), errmsg("paxoskv log failed: %s", error->message),
 				  errdetail(
 					  "Nothing is retried after a failed write or sync; the worker ends and recovers the log "
@@ -425,6 +427,7 @@ static void start(void)
 	formation_check_database();
 	settle_damage();
 	state_start();
+	scrub_start();
 	feed_writer_start(&consensus.feed);
 	consensus.status_due = true;
 }
@@ -479,6 +482,7 @@ static void give_outputs(void)
 	state_step();
 	status_refresh(false);
 	trim_step();
+	scrub_step();
 	status_publish(false);
 }
 
@@ -508,6 +512,7 @@ static uint64 next_deadline(void)
 		deadline = Min(deadline, consensus.now_ms + 100);
 	deadline = Min(deadline, state_next_deadline());
 	deadline = Min(deadline, trim_next_deadline());
+	deadline = Min(deadline, scrub_next_deadline());
 	deadline = Min(deadline, snapshot_next_deadline());
 	if (consensus.status_due && !consensus.refresh_skipped)
 		deadline = Min(deadline, consensus.status_published_ms + 100);

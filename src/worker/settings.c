@@ -327,7 +327,8 @@ static void define_size_and_time_settings(void)
 			   16 * 1024 * 1024, 1024 * 1024, 1024 * 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_BYTE);
 	define_int("paxoskv.log_retention", "How much of the log is kept for nodes that were away.",
 			   &paxoskv_log_retention, 1024, 16, INT_MAX, PGC_SIGHUP, GUC_UNIT_MB);
-	define_int("paxoskv.verify_interval", "Time between two recounts of this node's rows; 0: none.",
+	define_int("paxoskv.verify_interval",
+			   "Time between two recounts of this node's rows, and two readings of its old log; 0: none.",
 			   &paxoskv_verify_interval, 24 * 60 * 60, 0, 365 * 24 * 60 * 60, PGC_SIGHUP, GUC_UNIT_S);
 	define_int("paxoskv.commit_timeout", "How long a command or read waits for its outcome.",
 			   &paxoskv_commit_timeout, 5000, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS);

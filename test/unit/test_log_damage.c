@@ -405,6 +405,47 @@ static void dead_segments_go(void)
 	close_scene(&scene);
 }
 
+/* All of the old segments in pieces; the slot at which it ends, 0: all were read. */
+static enum plog_code scrub_all(struct model *model, uint64_t *slot, unsigned *pieces)
+{
+	enum plog_code code;
+
+	*slot = 1;
+	*pieces = 0;
+	do
+	{
+		code = plog_scrub(model->log, slot, 4000, &model->error);
+		++*pieces;
+	} while (code == PLOG_OK && *slot != 0);
+	return code;
+}
+
+static void rot_that_nobody_reads(void)
+{
+	struct scene scene = open_scene(32768);
+	struct model *model = scene.model;
+	uint64_t slot;
+	unsigned pieces;
+
+	ok(scrub_all(model, &slot, &pieces) == PLOG_OK && pieces == 1, "an empty log is read at once");
+	for (int i = 0; i < 40; i++)
+	{
+		if (model_append(model, one, 1, 3000) != PLOG_OK || model_sync(model) != PLOG_OK)
+			abort();
+	}
+	ok(scrub_all(model, &slot, &pieces) == PLOG_OK && pieces >= 15 && pieces <= 25,
+	   "old records are read again, a few at a time");
+	fake_disk_flip(scene.disk, "/log/segment.0000000000000002",
+				   format_data_offset(32768) + PLOG_RECORD_HEADER + 100, 1);
+	ok(scrub_all(model, &slot, &pieces) == PLOG_CORRUPT && slot > 1 && slot < 20 &&
+		   strstr(model->error.message, "segment.0000000000000002") != NULL,
+	   "rot in them is found: %s", model->error.message);
+	ok(plog_trim(model->log, 20, &model->error) == PLOG_OK && scrub_all(model, &slot, &pieces) == PLOG_OK &&
+		   pieces < 15,
+	   "what is trimmed is not read");
+	close_scene(&scene);
+}
+
 /* Damage found in two lives: what is known of both is kept (D7). */
 static void damage_upon_damage(void)
 {
@@ -617,6 +658,7 @@ int main(int argc, char **argv)
 	unreadable_neighbour();
 	missing_segment();
 	dead_segments_go();
+	rot_that_nobody_reads();
 	damage_upon_damage();
 	rot_under_a_reader();
 	rot_of_a_restore();
