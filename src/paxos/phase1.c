@@ -256,7 +256,7 @@ bool recv_promise(struct paxos *p, struct peer *peer, const struct paxos_message
 		struct follower *f = &peer->follower;
 		bool news = !f->promise.valid || f->promise.run != info.run ||
 					!ballot_equal(f->promise.accepted, info.accepted) || f->promise.end != info.end ||
-					info.first_slot > f->base + 1 ||
+					f->promise.damage.damaged != info.damage.damaged || info.first_slot > f->base + 1 ||
 					(lacks_trimmed(p, f) && sync_base(&info, p->adopted) > f->base);
 
 		if (f->progress == PROGRESS_SYNC && !news)

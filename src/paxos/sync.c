@@ -87,8 +87,8 @@ bool recv_sync(struct paxos *p, struct peer *peer, const struct paxos_message *m
 	}
 	if (m->end < p->chosen) /* no leader's log ends before what is chosen */
 		return false;
-	/* D7: heals this run only, and only from what this run said; nor does a late one reach a later run */
-	if ((p->damage.damaged || m->named_run != 0) && m->named_run != p->options.run)
+	/* D7: heals this run only, and only from what this run said; a late one reaches no later run, nor a log made whole */
+	if (m->named_run != (p->damage.damaged ? p->options.run : 0))
 	{
 		owe_promise(p, peer, m->ballot);
 		return true;

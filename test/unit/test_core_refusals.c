@@ -241,6 +241,8 @@ static void test_sync_on_what_is_not_there(void)
 	m = good;
 	m.named_run = LONE_RUN - 1;
 	ok(promised_again(&m), "a Sync that was to heal an earlier run does not reach this one (D7)");
+	m.named_run = LONE_RUN;
+	ok(promised_again(&m), "nor does one of this run reach a log that has been made whole meanwhile");
 	ok(receive(&good) && disk.last.type == PAXOS_WRITE_STAGE, "one that fits is staged");
 }
 
