@@ -50,6 +50,7 @@ static struct
 	struct
 	{
 		uint32 node_id;
+		uint64 since_ms;
 		uint64 until_ms;
 	} failed[PAXOS_MAX_MEMBERS]; /* passed over */
 	char reason[2 * SNAPSHOT_TEXT_MAX];
@@ -97,10 +98,13 @@ static bool is_asked(void)
 
 /* ---------------------------------------------------------------- whose table */
 
+/* Or, where somebody waits, since he asked: each node is tried once for him, however long that takes. */
 static bool has_failed_lately(uint32 node_id)
 {
 	for (int i = 0; i < PAXOS_MAX_MEMBERS; i++)
-		if (receive.failed[i].node_id == node_id && consensus.now_ms < receive.failed[i].until_ms)
+		if (receive.failed[i].node_id == node_id &&
+			(consensus.now_ms < receive.failed[i].until_ms ||
+			 (receive.asked_ms != 0 && receive.failed[i].since_ms >= receive.asked_ms)))
 			return true;
 	return false;
 }
@@ -120,6 +124,7 @@ static void note_failure(uint32 node_id)
 			place = i;
 	}
 	receive.failed[place].node_id = node_id;
+	receive.failed[place].since_ms = consensus.now_ms;
 	receive.failed[place].until_ms = consensus.now_ms + RETRY_MAX_MS;
 }
 
