@@ -56,6 +56,30 @@ static bool may_adopt(const struct world *w, uint32_t hub, uint32_t node)
 	return status.behind == 0 && oracle_first_slot(w, node) <= status.chosen + 1;
 }
 
+/*
+ * T5: whether one that the hub reaches needs a table as of a slot that another's log begins behind, while a table that
+ * might do is known to be wrong (T3): nobody gives that one away.
+ */
+static bool table_may_be_missing(const struct world *w, uint32_t hub)
+{
+	uint64_t first_slot = 0;
+	uint64_t chosen = UINT64_MAX;
+	bool wrong = false;
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+		if (is_usable(w, i) && both_ways(w, hub, i))
+		{
+			struct paxos_status status = status_of(&w->nodes[i]);
+
+			wrong |= w->nodes[i].database.diverged;
+			if (oracle_first_slot(w, i) > first_slot)
+				first_slot = oracle_first_slot(w, i);
+			if (status.chosen < chosen)
+				chosen = status.chosen;
+		}
+	return wrong && first_slot > chosen + 1;
+}
+
 /* L3: one that reaches a quorum of such voters suffices; "at_once": even if it needs no table first. */
 static bool quorum_connected(const struct world *w, bool at_once)
 {
@@ -70,7 +94,7 @@ static bool quorum_connected(const struct world *w, bool at_once)
 				reached++;
 				fit &= !at_once || may_adopt(w, hub, i);
 			}
-		if (reached >= world_quorum(w) && fit)
+		if (reached >= world_quorum(w) && fit && !table_may_be_missing(w, hub))
 			return true;
 	}
 	return false;
