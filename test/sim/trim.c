@@ -8,6 +8,8 @@
 #include "sim.h"
 
 #define QUIET_SLOTS 300
+/* How often a node that trims nothing looks whether its damaged log is outgrown. */
+#define LOOK_US 500000
 
 /* Where the log begins if nothing but the retention counted. */
 static uint64_t retained_from(const struct world *w, const struct node *n)
@@ -34,7 +36,8 @@ static bool outgrown(const struct node *n)
 	struct paxos_status status;
 
 	paxos_status(n->core, &status);
-	return status.damage.damaged && status.durable_end < durable_through(n) &&
+	return status.damage.damaged &&
+		   (status.durable_end < durable_through(n) || status.damage.lowest_written <= durable_through(n)) &&
 		   (status.missing_through == 0 || status.missing_everywhere);
 }
 
@@ -49,7 +52,7 @@ static void trimmed(struct world *w, struct node *n, uint64_t first_slot)
 
 static void trim_log(struct world *w, struct node *n)
 {
-	uint64_t first_slot = retained_from(w, n);
+	uint64_t first_slot = w->config.trim_us > 0 ? retained_from(w, n) : n->first_slot;
 	struct plog_error error;
 	enum plog_code code;
 
@@ -77,15 +80,30 @@ static void trim_log(struct world *w, struct node *n)
 
 void trim_schedule(struct world *w, struct node *n)
 {
+	struct event event = {.kind = EVENT_TRIM, .node = n->id, .life = n->life};
+
 	if (w->config.trim_us > 0)
-		world_schedule(w, rng_skewed(&w->rng, 100, w->config.trim_us),
-					   (struct event){.kind = EVENT_TRIM, .node = n->id, .life = n->life});
+		world_schedule(w, rng_skewed(&w->rng, 100, w->config.trim_us), event);
+	else if (!w->config.scripted)
+		world_schedule(w, LOOK_US, event);
+}
+
+/* Whether the WAL writer came by. */
+static bool is_flushed(struct world *w, const struct node *n)
+{
+	struct paxos_status status;
+
+	if (w->phase >= PHASE_CONVERGE)
+		return true;
+	if (w->config.trim_us > 0)
+		return rng_chance(&w->rng, 300);
+	paxos_status(n->core, &status);
+	return status.damage.damaged;
 }
 
 void trim_run(struct world *w, struct node *n)
 {
-	/* The WAL writer came by. */
-	if (w->phase >= PHASE_CONVERGE || rng_chance(&w->rng, 300))
+	if (is_flushed(w, n))
 		database_flush(&n->database);
 	trim_log(w, n);
 	trim_schedule(w, n);
