@@ -215,9 +215,8 @@ static bool check_run(struct paxos *p, struct peer *peer, const struct paxos_mes
 	}
 	if (m->run == peer->run_met)
 	{
-		if (peer->fence_heard)
+		if (peer->fence_heard) /* until it is silent: a connection may have taken what was said */
 			peer->fence_run = m->run;
-		peer->fence_heard = false;
 		return true;
 	}
 	if (m->type == PAXOS_HEARTBEAT_REPLY && m->sequence >= peer->run_met_round && m->sequence <= p->round)

@@ -38,7 +38,10 @@ static void check_append(struct world *w, const struct node *n, const struct pax
 				   n->id, (unsigned) write->first_slot, (unsigned) after);
 }
 
-/* Y1: within what is staged at one ballot each slot is written once; what is sent again is dropped before. */
+/*
+ * Y1: within what is staged at one ballot each slot is written once; what is sent again is dropped before.  A log that was
+ * put back in this life may be synced anew, up to another end.
+ */
 static void check_stage(struct world *w, const struct node *n, const struct paxos_write *write)
 {
 	const struct image *taken = &w->oracle->witnesses[n->id].taken;
@@ -47,7 +50,7 @@ static void check_stage(struct world *w, const struct node *n, const struct paxo
 		world_fail(w, "L6", "n%u stages slot %u, at or before the base %u", n->id,
 				   (unsigned) write->first_slot, (unsigned) write->base);
 	if (paxos_ballot_compare(taken->stage_ballot, write->ballot) == 0 && taken->stage_base == write->base &&
-		write->first_slot <= taken->stage.end)
+		write->first_slot <= taken->stage.end && !n->log_state.paxos.damage.damaged)
 		world_fail(w, "L6", "n%u stages slot %u again", n->id, (unsigned) write->first_slot);
 }
 

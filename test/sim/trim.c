@@ -38,7 +38,7 @@ static bool outgrown(const struct node *n)
 	paxos_status(n->core, &status);
 	return status.damage.damaged &&
 		   (status.durable_end < durable_through(n) || status.damage.lowest_written <= durable_through(n)) &&
-		   (status.missing_through == 0 || status.missing_everywhere);
+		   (!status.damage.repairing || status.missing_everywhere);
 }
 
 static void trimmed(struct world *w, struct node *n, uint64_t first_slot)
