@@ -120,9 +120,14 @@ void liveness_watch(struct world *w)
 	if (leader != NULL && oracle_led(w, status_of(leader).ballot))
 		return;
 	world_schedule(w, timeout / 5, (struct event){.kind = EVENT_WATCH});
-	if (w->now <= from || !quorum_connected(w, true))
-		return;
-	if (w->now > from + 4 * timeout)
+	/* nor before there is such a node: a log may be put back, or begin behind what it lost, late */
+	if (!quorum_connected(w, true))
+		w->fit_since = 0;
+	else if (w->fit_since == 0)
+		w->fit_since = w->now;
+	if (w->fit_since > from)
+		from = w->fit_since;
+	if (w->fit_since != 0 && w->now > from + 4 * timeout)
 		world_fail(w, "L3",
 				   "a node reaches a quorum of whole nodes for four election timeouts, and nobody leads");
 }
@@ -133,6 +138,8 @@ static void check_partial(struct world *w)
 	uint64_t ok = 0;
 
 	if (w->config.final == FINAL_WHOLE || !quorum_connected(w, false))
+		return;
+	if (ready_leader(w) == NULL && w->now <= w->fit_since + 4 * w->config.election_timeout_ms * SIM_MS)
 		return;
 	if (ready_leader(w) == NULL)
 		world_fail(w, "L3", "a node reaches a quorum of whole nodes, and nobody leads");

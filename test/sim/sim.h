@@ -633,6 +633,7 @@ struct world
 	uint64_t n_databases;   /* emptied, or old copies, or changed */
 	sim_time phase_began;
 	sim_time disturbed_at; /* when last something changed that an election depends on */
+	sim_time fit_since;    /* when a node was first seen that reaches a quorum of whole ones; 0: none was */
 	bool healed_judged;
 	uint64_t step_input; /* 0 or the node whose input is being worked on: assertions name it */
 };
