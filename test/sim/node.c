@@ -99,6 +99,9 @@ void node_drain_writes(struct world *w, struct node *n)
 			  write.type, TRACE_BALLOT(write.ballot), write.first_slot, write.n_entries, write.base,
 			  write.end);
 		oracle_written(w, n, &write);
+		/* what damage had hidden is there again */
+		if (write.type == PAXOS_WRITE_INSTALL && write.base + 1 < n->first_slot)
+			n->first_slot = write.base + 1;
 		code = plog_write(n->log, &write, &error);
 		if (code != PLOG_OK)
 			node_log_failed(w, n, code, &error);
