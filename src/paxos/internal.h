@@ -90,6 +90,16 @@ enum progress
 	PROGRESS_ACCEPT    /* A1: its accepted ballot is ours */
 };
 
+/* What a follower that catches up is sent at a time (catch_up.c). */
+struct burst
+{
+	uint64_t bytes;
+	uint64_t begun_ms;
+	bool sent;              /* all of it: answers are awaited, or it rests */
+	uint64_t rest_until_ms; /* 0: not all answered */
+	uint64_t log_bytes;     /* bytes_taken when the burst before was sent */
+};
+
 /* The leader's view of one follower.  Meaningful while this node proposes; cleared with its role. */
 struct follower
 {
@@ -109,6 +119,7 @@ struct follower
 	uint32_t n_flights;
 	uint32_t flight_bytes;
 	struct flight flights[FLIGHT_MAX];
+	struct burst burst;
 };
 
 /* Leader: one origin of commands (X4), itself included.  Cleared by connection and ballot. */
@@ -527,6 +538,12 @@ bool load_entries(struct paxos *p, uint64_t first_slot, uint64_t last_slot, stru
 				  uint32_t *bytes);
 bool send_accept(struct paxos *p, struct peer *peer, struct paxos_message *m);
 bool send_accepted(struct paxos *p, struct peer *peer, struct paxos_message *m);
+
+/* catch_up.c: at what pace */
+bool catch_up_rests(const struct paxos *p, struct follower *f);
+void catch_up_sends(const struct paxos *p, struct follower *f, uint32_t bytes);
+void catch_up_answered(const struct paxos *p, struct follower *f);
+uint64_t catch_up_deadline(const struct paxos *p);
 
 /* behind.c: logs that are trimmed, tables that are restored */
 uint64_t proven_first_slot(const struct paxos *p);

@@ -152,7 +152,9 @@ void paxos_tick(struct paxos *p, uint64_t now_ms)
 /* Everything that waits for an answer is looked at once a heartbeat interval. */
 uint64_t paxos_next_deadline(const struct paxos *p)
 {
-	return min_u64(p->round_end_ms, p->now_ms + p->options.heartbeat_interval_ms);
+	uint64_t deadline = min_u64(p->round_end_ms, p->now_ms + p->options.heartbeat_interval_ms);
+
+	return min_u64(deadline, catch_up_deadline(p));
 }
 
 void paxos_connected(struct paxos *p, uint32_t node_id)

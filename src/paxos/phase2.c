@@ -10,6 +10,7 @@
 void flights_clear(struct follower *f)
 {
 	f->flight_head = f->n_flights = f->flight_bytes = 0;
+	f->burst = (struct burst){0};
 }
 
 /* A3: the window, in bytes; one message may always be under way. */
@@ -185,6 +186,7 @@ bool recv_accepted(struct paxos *p, struct peer *peer, const struct paxos_messag
 		f->promise.valid = true;
 	}
 	flights_done(f, m->slot);
+	catch_up_answered(p, f);
 	f->match = max_u64(f->match, m->slot);
 	f->next = max_u64(f->next, f->match + 1);
 	advance_chosen(p);
@@ -284,7 +286,7 @@ bool send_accept(struct paxos *p, struct peer *peer, struct paxos_message *m)
 
 	if (p->role != PAXOS_LEADER || f->progress != PROGRESS_ACCEPT || lacks_trimmed(p, f))
 		return false;
-	more = f->next <= p->end && !flights_full(p, f);
+	more = f->next <= p->end && !catch_up_rests(p, f) && !flights_full(p, f);
 	if (more && !load_entries(p, f->next, p->end, m, &bytes))
 		return false;
 	if (!more && !f->owe_probe && f->chosen_sent >= p->leader_chosen)
@@ -299,6 +301,7 @@ bool send_accept(struct paxos *p, struct peer *peer, struct paxos_message *m)
 	{
 		if (f->match == f->next - 1)
 			f->moved_ms = p->now_ms; /* the wait for an answer begins now */
+		catch_up_sends(p, f, bytes);
 		f->next += m->n_entries;
 		flight_add(p, f, f->next - 1, bytes);
 	}

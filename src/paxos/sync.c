@@ -154,6 +154,7 @@ bool recv_sync_progress(struct paxos *p, struct peer *peer, const struct paxos_m
 	p->progress_ms = p->now_ms;
 	f->moved_ms = p->now_ms;
 	flights_done(f, m->slot);
+	catch_up_answered(p, f);
 	if (m->slot + 1 > f->next || (!m->ready && m->slot + 1 < f->next))
 	{
 		f->next = m->slot + 1;
@@ -173,7 +174,7 @@ bool send_sync(struct paxos *p, struct peer *peer, struct paxos_message *m)
 		return false;
 	if (lacks_trimmed(p, f)) /* needs a snapshot of the table */
 		return false;
-	chunk = f->next <= f->sync_end && !flights_full(p, f);
+	chunk = f->next <= f->sync_end && !catch_up_rests(p, f) && !flights_full(p, f);
 	if (!chunk && !f->owe_probe)
 		return false;
 	if (chunk && !load_entries(p, f->next, f->sync_end, m, &bytes))
@@ -188,6 +189,7 @@ bool send_sync(struct paxos *p, struct peer *peer, struct paxos_message *m)
 	f->owe_probe = false;
 	if (chunk)
 	{
+		catch_up_sends(p, f, bytes);
 		f->next += m->n_entries;
 		flight_add(p, f, f->next - 1, bytes);
 	}

@@ -1,0 +1,161 @@
+/*
+ * test_core_catch_up.c - a leader that brings a follower up from its log, message by message: in bursts with rests in
+ * between while others suffice to choose, and without a rest where they don't, or where the log grows as fast.
+ */
+#include "lone_core.h"
+#include "unit.h"
+
+#define SLOTS 600 /* of its log before it leads: several bursts */
+
+static struct paxos_ballot ballot;
+static uint64_t log_end; /* when it began to lead */
+
+static struct paxos_message from(uint32_t node_id, enum paxos_message_type type, uint64_t slot)
+{
+	struct paxos_message m = message(type, node_id, 0);
+
+	m.ballot = ballot;
+	m.slot = slot;
+	return m;
+}
+
+static void accepted(uint32_t node_id, uint64_t slot)
+{
+	struct paxos_message m = from(node_id, PAXOS_ACCEPTED, slot);
+
+	receive(&m);
+}
+
+/* It leads, node 2 has all that is chosen, and node 3, whose log is empty, has been sent the first chunk. */
+static struct paxos_message first_chunk(void)
+{
+	static uint8_t bytes[100];
+	struct paxos_durable_state state = {
+		.promise = {5, 0, 3}, .accepted = {5, 0, 3}, .first_slot = 1, .end = SLOTS};
+	struct paxos_message m;
+
+	make_node(&state);
+	for (uint64_t slot = 1; slot <= SLOTS; slot++)
+		disk.slots[slot] = (struct paxos_entry){bytes, sizeof(bytes)};
+	ballot = stand();
+	m = promise_of(2, ballot);
+	m.accepted = state.accepted;
+	m.end = SLOTS;
+	receive(&m);
+	sync_all();
+	is_u64(status().role, PAXOS_LEADER, "it leads");
+	log_end = status().end;
+	accepted(2, log_end);
+	is_u64(status().chosen, log_end, "and its log is chosen");
+	drop_messages();
+	m = promise_of(3, ballot);
+	receive(&m);
+	ok(next_to(PAXOS_SYNC, 3, &m) && m.n_entries > 0 && m.slot == 0, "node 3 is sent the beginning");
+	ok(!next_to(PAXOS_SYNC, 3, &m) || m.n_entries == 0, "as much as the window holds");
+	return m;
+}
+
+/* After so long node 3 has staged it. */
+static void progress(uint64_t after_ms, uint64_t through)
+{
+	struct paxos_message m;
+
+	tick(now_ms() + after_ms);
+	drop_messages();
+	m = from(3, PAXOS_SYNC_PROGRESS, through);
+	m.end = log_end;
+	m.ready = true;
+	receive(&m);
+}
+
+static uint64_t sent_through(void)
+{
+	struct paxos_message m;
+
+	return next_to(PAXOS_SYNC, 3, &m) && m.n_entries > 0 ? m.slot + m.n_entries : 0;
+}
+
+/* The length of a chunk in entries, none of which was answered yet. */
+static uint64_t chunk(void)
+{
+	struct paxos_message m;
+
+	first_chunk();
+	m = from(3, PAXOS_SYNC_PROGRESS, 0); /* all of it again */
+	m.end = log_end;
+	receive(&m);
+	return sent_through();
+}
+
+static void test_rests(void)
+{
+	uint64_t length = chunk();
+	uint64_t rest_ms;
+
+	progress(5, length);
+	is_u64(sent_through(), 0, "what took 5 ms is followed by a rest");
+	rest_ms = paxos_next_deadline(core) - now_ms();
+	ok(rest_ms >= 5 && rest_ms <= 100, "which is longer, not as long as 100 ms, and the next deadline");
+	tick(now_ms() + rest_ms - 1);
+	is_u64(sent_through(), 0, "a moment before its end nothing is sent");
+	tick(now_ms() + 1);
+	is_u64(sent_through(), 2 * length, "then the next chunk is");
+	progress(90, 2 * length);
+	is_u64(sent_through(), 0, "after one that took long");
+	tick(now_ms() + 100);
+	is_u64(sent_through(), 3 * length, "it rests no longer than 100 ms");
+}
+
+static void test_needed(void)
+{
+	uint64_t length = chunk();
+
+	paxos_disconnected(core, 2, true);
+	progress(5, length);
+	is_u64(sent_through(), 2 * length, "with node 2 gone node 3 is waited for, and does not rest");
+}
+
+/* ... nor may a rest that has begun go on then. */
+static void test_needed_while_it_rests(void)
+{
+	uint64_t length = chunk();
+
+	progress(5, length);
+	is_u64(sent_through(), 0, "node 3 rests");
+	paxos_disconnected(core, 2, true);
+	tick(now_ms() + 1);
+	is_u64(sent_through(), 2 * length, "until node 2 is gone");
+}
+
+static void test_log_that_grows(void)
+{
+	uint64_t length = chunk();
+	struct paxos_message m;
+	struct paxos_entry command;
+
+	/* far more than a chunk has */
+	for (uint64_t number = 1; number <= 200; number++)
+	{
+		m = from(2, PAXOS_FORWARD, 0);
+		m.sequence = number;
+		command = command_of(2, 1, number);
+		m.entries = &command;
+		m.n_entries = 1;
+		receive(&m);
+		sync_all();
+		accepted(2, status().end);
+	}
+	ok(status().chosen >= log_end + 200, "the log grows meanwhile");
+	progress(5, length);
+	is_u64(sent_through(), 2 * length, "node 3 does not rest before it has been sent more than that");
+}
+
+int main(void)
+{
+	test_rests();
+	test_needed();
+	test_needed_while_it_rests();
+	test_log_that_grows();
+	free_node();
+	return done();
+}
