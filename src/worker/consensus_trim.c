@@ -2,13 +2,15 @@
  * consensus_trim.c - T2: the log's old segments go, once the table holds durably what is in them.
  *
  * By itself the worker keeps the newest paxoskv.log_retention for nodes that were away, and whatever the table does not
- * hold durably, as the apply worker says (apply_flush.h).  paxos_trim() keeps only the latter and what connected nodes
- * have not applied yet.  Files go a few at a time, so that heartbeats are never late because of them.
+ * hold durably, as the apply worker says (apply_flush.h), or no majority of the nodes has applied.  paxos_trim() keeps
+ * only the latter and what connected nodes have not applied yet.  Files go a few at a time, so that heartbeats are
+ * never late because of them.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
 
+#include "paxos/quorum.h"
 #include "worker/consensus.h"
 #include "worker/settings.h"
 
@@ -63,6 +65,35 @@ static uint64 applied_by_connected(void)
 			slot = Min(slot, peer->applied);
 	}
 	return slot;
+}
+
+/*
+ * What a majority of the voters has applied, as far as this node knows.  A log that drops more leaves the rest to one
+ * table: with that lost, another node may have the entries and can't know any more that they are the chosen ones (T2).
+ */
+static uint64 applied_by_majority(void)
+{
+	uint64 applied[PAXOS_MAX_MEMBERS];
+	uint32 n = 0;
+
+	for (uint32 i = 0; i < consensus.status.n_peers; i++)
+	{
+		const struct paxos_peer_status *peer = &consensus.status.peers[i];
+
+		if (consensus.config.members[i].learner)
+			continue;
+		if (peer->node_id == (uint32) paxoskv_node_id)
+			applied[n++] = durably_applied();
+		else
+			applied[n++] = state_diverged(peer->node_id) ? 0 : peer->applied;
+	}
+	return n > 0 ? quorum_chosen(applied, n) : 0;
+}
+
+/* What the log may let go of, whatever is to be retained. */
+static uint64 dispensable(void)
+{
+	return Min(durably_applied(), applied_by_majority());
 }
 
 /*
@@ -133,7 +164,7 @@ static bool trim_to_retention(void)
 		report_fsync();
 		return true;
 	}
-	return begin_with(Min(plog_retained_from(consensus.log, keep), durably_applied() + 1));
+	return begin_with(Min(plog_retained_from(consensus.log, keep), dispensable() + 1));
 }
 
 /* D7: entries that rotted, of which no other node has a copy. */
@@ -222,7 +253,7 @@ static bool trim_as_asked(void)
 
 	if (local.answering == 0)
 		begin_answering();
-	slot = Min(durably_applied(), applied_by_connected());
+	slot = Min(dispensable(), applied_by_connected());
 	if (slot < local.asked_slot && consensus.now_ms < local.until_ms)
 		return false;
 	if (!is_held() && !begin_with(slot + 1))

@@ -5,6 +5,7 @@
  * In chaos the retention may be as small as nothing, so that every follower that is a little late needs a snapshot.
  * Later it keeps enough for all that are connected, as whoever sets paxoskv.log_retention would.
  */
+#include "paxos/quorum.h"
 #include "sim.h"
 
 #define QUIET_SLOTS 300
@@ -28,6 +29,21 @@ static uint64_t retained_from(const struct world *w, const struct node *n)
 static uint64_t durable_through(const struct node *n)
 {
 	return n->database.flushed.applied;
+}
+
+/* T2: what a majority is known to have applied, too. */
+static uint64_t dispensable_through(const struct node *n)
+{
+	uint64_t applied[PAXOS_MAX_MEMBERS];
+	uint64_t own = durable_through(n);
+	uint64_t majority;
+	struct paxos_status status;
+
+	paxos_status(n->core, &status);
+	for (uint32_t i = 0; i < status.n_peers; i++)
+		applied[i] = status.peers[i].node_id == n->id ? own : status.peers[i].applied;
+	majority = quorum_chosen(applied, status.n_peers);
+	return own < majority ? own : majority;
 }
 
 /* What a damaged log lost before that the table holds: nobody else's log may have it; where they can be asked, they were. */
@@ -56,7 +72,9 @@ static void trim_log(struct world *w, struct node *n)
 	struct plog_error error;
 	enum plog_code code;
 
-	if (first_slot > durable_through(n) + 1 || outgrown(n))
+	if (first_slot > dispensable_through(n) + 1)
+		first_slot = dispensable_through(n) + 1;
+	if (outgrown(n))
 		first_slot = durable_through(n) + 1;
 	if (first_slot < n->first_slot)
 		first_slot = n->first_slot;

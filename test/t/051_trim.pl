@@ -189,6 +189,18 @@ $cluster->wait_until_equal;
 is($cluster->get($id, 'alone', 'local'), 'with one', '... it gets the table when it is back');
 cmp_ok($cluster->status($id, 'first_slot'), '>', $last, '... and a log that begins behind it');
 
+# What no majority is known to have applied stays, whoever is there.
+$leader = $cluster->wait_for_leader;
+my ($late, $gone) = grep { $_ != $leader } @ids;
+$cluster->stop($gone);
+kill 'STOP', $cluster->worker_pid($late, 'apply');
+$last = $cluster->put($leader, 'one', 'table');
+$cluster->kill($late);
+cmp_ok($cluster->query($leader, 'SELECT paxos_trim()'), '<=', $last, "what only node $leader has applied stays in its log");
+$cluster->start($_) for $late, $gone;
+$cluster->wait_until_equal;
+cmp_ok($cluster->query($leader, 'SELECT paxos_trim()'), '>', $last, '... until another one has');
+
 # ---------------------------------------------------------------- who may not
 
 $cluster->query($leader, 'CREATE ROLE nobody');
