@@ -15,13 +15,16 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "utils/backend_status.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "paxos/bytes.h"
+#include "pg_compat.h"
 #include "worker/recount.h"
 #include "worker/settings.h"
 #include "worker/shmem.h"
@@ -33,6 +36,8 @@
 
 /* A payload's memory beyond that is given back. */
 #define KEPT_BYTES (1u << 20)
+/* After so much work it rests for half as long, so that the server's, and the machine's, other work goes on. */
+#define WORK_US 20000
 
 static SnapshotWorker worker;
 
@@ -45,6 +50,8 @@ static struct
 	const uint8 *at; /* the next row */
 	uint64 rows[SNAPSHOT_TABLES];
 	SnapshotHeader header;
+	instr_time since; /* when the work on this chunk began */
+	int64 worked_us;  /* since the last rest */
 } in;
 
 pg_noreturn static void refuse_stream(const char *what)
@@ -64,11 +71,29 @@ static void make_room(uint64 length)
 	in.bytes = MemoryContextAllocHuge(TopMemoryContext, in.capacity);
 }
 
+/* Waiting for bytes is no work. */
+static void rest_from_work(void)
+{
+	instr_time worked;
+
+	INSTR_TIME_SET_CURRENT(worked);
+	INSTR_TIME_SUBTRACT(worked, in.since);
+	in.worked_us += (int64) INSTR_TIME_GET_MICROSEC(worked);
+	if (in.worked_us < WORK_US)
+		return;
+	(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) (in.worked_us / 2000),
+					 compat_wait_event("PaxoskvSnapshotPace"));
+	CHECK_FOR_INTERRUPTS();
+	in.worked_us = 0;
+}
+
 /* The next chunk, all of it. */
 static void read_chunk(void)
 {
 	uint8 header[SNAPSHOT_CHUNK_HEADER_BYTES];
 
+	if (in.bytes != NULL)
+		rest_from_work();
 	snapshot_read(&worker, header, sizeof(header));
 	if (!snapshot_get_chunk(header, &in.chunk))
 		refuse_stream("what came is no chunk of a table");
@@ -78,6 +103,7 @@ static void read_chunk(void)
 		refuse_stream("a chunk of the table came damaged");
 	pg_atomic_fetch_add_u64(&worker.side->bytes_done, in.chunk.length);
 	in.at = in.bytes;
+	INSTR_TIME_SET_CURRENT(in.since);
 	if (in.chunk.kind == CHUNK_ERROR)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the other node sends no table: %.*s", (int) Min(in.chunk.length, 160),
