@@ -176,14 +176,21 @@ static void fill_disk(struct world *w, struct node *n)
 	world_schedule(w, duration(w, 8), (struct event){.kind = EVENT_FULL_ENDS, .node = n->id});
 }
 
+/* Its log or its table is not, or will not be, what it was. */
+static bool is_impaired(const struct world *w, uint32_t node)
+{
+	const struct node *n = &w->nodes[node];
+
+	return ((w->rotten >> node) & 1) != 0 || world_lost(w, node) || (n->wiped && !w->formed) ||
+		   n->database.diverged || n->database.flushed.applied < n->database.lost_through;
+}
+
 uint32_t faults_impaired(const struct world *w, const struct node *n)
 {
 	uint32_t count = 0;
 
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
-		count += i != n->id && (((w->rotten >> i) & 1) != 0 || world_lost(w, i) ||
-								(w->nodes[i].wiped && !w->formed) || w->nodes[i].database.diverged ||
-								w->nodes[i].database.flushed.applied < w->nodes[i].database.lost_through);
+		count += i != n->id && is_impaired(w, i);
 	return count;
 }
 
@@ -221,8 +228,26 @@ static void wipe(struct world *w, struct node *n)
 }
 
 /*
+ * T2, T5: what a log dropped is in tables alone, and that it was chosen is known only where it was applied.  Without a
+ * table that holds it nobody can go on where this log begins, though the entries may still be in logs.  A majority is
+ * known to have applied it; but a power loss may take back what is not flushed, and a log that outgrows damage does not
+ * wait for a majority.  So as many others as a minority is must hold it durably and be unimpaired: this node counts as
+ * impaired until it has such a table again, and no fault makes it more than a minority, so at any moment until then one
+ * of them is left.
+ */
+static bool tables_hold_what_log_dropped(const struct world *w, const struct node *n)
+{
+	uint32_t holders = 0;
+
+	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
+		holders +=
+			i != n->id && !is_impaired(w, i) && w->nodes[i].database.flushed.applied + 1 >= n->first_slot;
+	return holders >= (w->config.n_nodes - 1) / 2;
+}
+
+/*
  * Recreated empty, restored from an older backup, or changed, beside the log as it is: at most a minority at a time,
- * for what is trimmed is in tables alone.
+ * and none that was the only one.
  */
 static void lose_database(struct world *w, struct node *n)
 {
@@ -230,7 +255,8 @@ static void lose_database(struct world *w, struct node *n)
 	bool one_row = rng_chance(&w->fault_rng, 300);
 
 	if (w->config.rot_anywhere || n->config.n_members == 0 || world_lost(w, n->id) || n->copy ||
-		(w->rotten & (1u << n->id)) != 0 || faults_impaired(w, n) >= (w->config.n_nodes - 1) / 2 || !is_up(n))
+		(w->rotten & (1u << n->id)) != 0 || faults_impaired(w, n) >= (w->config.n_nodes - 1) / 2 ||
+		!is_up(n) || !tables_hold_what_log_dropped(w, n))
 		return;
 	if (one_row && n->state == NODE_RUNNING && snapshot_next_step(n) == STEP_NONE)
 		database_diverge(w, n);

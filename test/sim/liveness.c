@@ -58,26 +58,28 @@ static bool may_adopt(const struct world *w, uint32_t hub, uint32_t node)
 
 /*
  * T5: whether one that the hub reaches needs a table as of a slot that another's log begins behind, while a table that
- * might do is known to be wrong (T3): nobody gives that one away.
+ * might do is known to be wrong (T3), which nobody gives away, or was lost: others have it, but they may be those that
+ * are cut off or stay down.
  */
 static bool table_may_be_missing(const struct world *w, uint32_t hub)
 {
 	uint64_t first_slot = 0;
 	uint64_t chosen = UINT64_MAX;
-	bool wrong = false;
+	bool gone = false;
 
 	for (uint32_t i = 1; i <= w->config.n_nodes; i++)
 		if (is_usable(w, i) && both_ways(w, hub, i))
 		{
 			struct paxos_status status = status_of(&w->nodes[i]);
+			const struct database *database = &w->nodes[i].database;
 
-			wrong |= w->nodes[i].database.diverged;
+			gone |= database->diverged || database->table.applied < database->lost_through;
 			if (oracle_first_slot(w, i) > first_slot)
 				first_slot = oracle_first_slot(w, i);
 			if (status.chosen < chosen)
 				chosen = status.chosen;
 		}
-	return wrong && first_slot > chosen + 1;
+	return gone && first_slot > chosen + 1;
 }
 
 /* L3: one that reaches a quorum of such voters suffices; "at_once": even if it needs no table first. */

@@ -78,7 +78,8 @@ static void trim_log(struct world *w, struct node *n)
 		first_slot = durable_through(n) + 1;
 	if (first_slot < n->first_slot)
 		first_slot = n->first_slot;
-	if (first_slot <= plog_restoring(n->log) || snapshot_is_installing(n) ||
+	/* What a table that is known to be wrong should hold stays, as in the worker: another's is to take its place. */
+	if (n->database.diverged || first_slot <= plog_restoring(n->log) || snapshot_is_installing(n) ||
 		(first_slot == n->first_slot && !plog_has_dead_segments(n->log)))
 		return;
 	if (first_slot > n->first_slot)
