@@ -355,20 +355,6 @@ static void fold_command(struct world *w, struct model *m, uint64_t slot, const 
 		fold_effect(w, m, slot, bytes, request);
 }
 
-static struct state_hash memory_hash(const struct memory *memory)
-{
-	struct state_hash sum = {0, 0};
-
-	for (uint32_t i = 0; i < memory->n_ids; i++)
-		sum = state_hash_add(sum, remembered_id_hash(&memory->ids[i]));
-	for (uint32_t i = 0; i < memory->n_voids; i++)
-		sum = state_hash_add(sum, void_number_hash(memory->voids[i].session, memory->voids[i].number));
-	for (uint32_t i = 0; i < memory->n_closed; i++)
-		sum = state_hash_add(sum, closed_session_hash(memory->closed[i].session, memory->closed[i].node_id,
-													  memory->closed[i].last_number));
-	return sum;
-}
-
 static void make_room(struct model *m, uint64_t slot)
 {
 	uint64_t before = m->executed_capacity;
@@ -388,7 +374,7 @@ static void remember(struct model *m, uint64_t slot)
 		m->digests = realloc(m->digests, m->capacity * sizeof(*m->digests));
 		m->hashes = realloc(m->hashes, m->capacity * sizeof(*m->hashes));
 	}
-	m->table.hash = memory_hash(&m->table.memory);
+	m->table.hash = memory_state_hash(&m->table.memory);
 	for (uint32_t i = 0; i < SIM_ROWS; i++)
 		if (m->table.rows[i].present)
 			m->table.hash = state_hash_add(m->table.hash, m->table.rows[i].hash);

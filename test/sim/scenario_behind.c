@@ -98,6 +98,27 @@ static void report(const struct measured *all, uint64_t n)
 		   measured_most(all, n, ELECTIONS), (double) measured_sum(all, n, TABLES) / (double) n);
 }
 
+/* It came back by a table, and no more elections than that came of it since there had been so many. */
+static void judge_return(struct world *w, uint32_t node, uint64_t elections_before, uint64_t elections_most,
+						 struct measured *m)
+{
+	m->values[ELECTIONS] = elections(w) - elections_before;
+	m->values[TABLES] = w->n_restored;
+	expect(w, w->n_restored > 0, "scenario", "n%u needed no table", node);
+	expect(w, m->values[ELECTIONS] <= elections_most, "L2", "%u elections", (unsigned) m->values[ELECTIONS]);
+}
+
+static void catches_up_by_table(struct world *w, uint32_t node, uint64_t elections_before,
+								uint64_t elections_most, struct measured *m)
+{
+	sim_time began = w->now;
+
+	expect(w, until(w, has_all, node, 6), "L4", "n%u is back, and does not catch up", node);
+	m->values[BACK] = timeouts_since(w, began);
+	judge_return(w, node, elections_before, elections_most, m);
+	expect_recovery(w);
+}
+
 /* ---------------------------------------------------------------- three ways to be behind */
 
 /* A follower or, in every third variation, the leader is off for longer than the others' logs remember. */
@@ -106,20 +127,12 @@ static void play_away(struct world *w, uint64_t which, struct measured *m)
 	uint32_t leader = leader_of(w);
 	uint32_t node = w->seed % 3 == 0 ? leader : other_than(w, leader, 0);
 	uint64_t before;
-	sim_time began;
 
 	stop_node(w, node, w->seed % 2 == 0);
 	leave_behind(w, node);
 	before = elections(w);
-	began = w->now;
 	start_again(w, node);
-	expect(w, until(w, has_all, node, 6), "L4", "n%u is back, and does not catch up", node);
-	m->values[BACK] = timeouts_since(w, began);
-	m->values[ELECTIONS] = elections(w) - before;
-	m->values[TABLES] = w->n_restored;
-	expect(w, w->n_restored > 0, "scenario", "n%u needed no table", node);
-	expect(w, m->values[ELECTIONS] == 0, "L2", "%u elections", (unsigned) m->values[ELECTIONS]);
-	expect_recovery(w);
+	catches_up_by_table(w, node, before, 0, m);
 }
 
 /* Three in a row, and the one in the middle was away: only it reaches a quorum, and it must fetch first (P1). */
@@ -141,10 +154,7 @@ static void play_away_chained(struct world *w, uint64_t which, struct measured *
 	put_done(w, node, 4);
 	m->values[BACK] = timeouts_since(w, began);
 	pass(w, 4); /* an end may still find out that it reaches only the middle */
-	m->values[ELECTIONS] = elections(w) - before;
-	m->values[TABLES] = w->n_restored;
-	expect(w, w->n_restored > 0, "scenario", "n%u needed no table", node);
-	expect(w, m->values[ELECTIONS] <= 2, "L2", "%u elections", (unsigned) m->values[ELECTIONS]);
+	judge_return(w, node, before, 2, m);
 	before = elections(w);
 	pass(w, 20);
 	put_done(w, node, 1);
@@ -165,7 +175,6 @@ static void play_trimmed_past(struct world *w, uint64_t which, struct measured *
 	uint32_t leader = leader_of(w);
 	uint32_t node = other_than(w, leader, 0);
 	uint64_t before = elections(w);
-	sim_time began;
 
 	w->nodes[node].frozen_until = w->now + timeouts(w, 20);
 	TRACE(&w->trace, "---- n%u sleeps", node);
@@ -174,14 +183,7 @@ static void play_trimmed_past(struct world *w, uint64_t which, struct measured *
 		put_done(w, leader, 1);
 	expect(w, until(w, trimmed_past, node, 10), "L6", "the others keep what n%u lacks", node);
 	until(w, awake, node, 20);
-	began = w->now;
-	expect(w, until(w, has_all, node, 6), "L4", "n%u is awake, and does not catch up", node);
-	m->values[BACK] = timeouts_since(w, began);
-	m->values[ELECTIONS] = elections(w) - before;
-	m->values[TABLES] = w->n_restored;
-	expect(w, w->n_restored > 0, "scenario", "n%u needed no table", node);
-	expect(w, m->values[ELECTIONS] == 0, "L2", "%u elections", (unsigned) m->values[ELECTIONS]);
-	expect_recovery(w);
+	catches_up_by_table(w, node, before, 0, m);
 }
 
 /* Emptied, or an older backup put back, beside a log that no longer has what is missing (T5); at the leader, too. */
@@ -192,7 +194,6 @@ static void play_lost_database(struct world *w, uint64_t which, struct measured 
 	uint32_t other = other_than(w, node, 0);
 	bool all = w->seed / 2 % 2 == 0;
 	uint64_t before = elections(w);
-	sim_time began;
 
 	database_back_up(&w->nodes[node]);
 	for (uint32_t i = 0; i < PUTS; i++)
@@ -201,15 +202,8 @@ static void play_lost_database(struct world *w, uint64_t which, struct measured 
 	keep_off_once_down(w, node);
 	database_lose(w, &w->nodes[node], all);
 	put_done(w, other, 4);
-	began = w->now;
 	start_again(w, node);
-	expect(w, until(w, has_all, node, 6), "L4", "n%u has lost its database, and does not catch up", node);
-	m->values[BACK] = timeouts_since(w, began);
-	m->values[ELECTIONS] = elections(w) - before;
-	m->values[TABLES] = w->n_restored;
-	expect(w, w->n_restored > 0, "scenario", "n%u needed no table", node);
-	expect(w, m->values[ELECTIONS] <= 2, "L2", "%u elections", (unsigned) m->values[ELECTIONS]);
-	expect_recovery(w);
+	catches_up_by_table(w, node, before, 2, m);
 }
 
 /* A6: what a node missed is more than it may take by Accepts and not apply; a Sync brings it, of any size. */
