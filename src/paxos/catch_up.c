@@ -54,6 +54,7 @@ bool catch_up_rests(const struct paxos *p, struct follower *f)
 	{
 		burst->sent = true;
 		burst->log_bytes = p->bytes_taken;
+		catch_up_answered(p, f); /* it may have been meanwhile */
 	}
 	return burst->sent;
 }
@@ -80,6 +81,7 @@ void catch_up_answered(const struct paxos *p, struct follower *f)
 			p->now_ms + min_u64(REST_FACTOR * (p->now_ms - burst->begun_ms + 1), REST_MAX_MS);
 }
 
+/* When the next rest ends.  One that is over already is no deadline: there may be nothing more to send. */
 uint64_t catch_up_deadline(const struct paxos *p)
 {
 	uint64_t deadline = UINT64_MAX;
@@ -88,7 +90,7 @@ uint64_t catch_up_deadline(const struct paxos *p)
 	{
 		const struct follower *f = &p->peers[i].follower;
 
-		if (f->burst.sent && f->n_flights == 0)
+		if (f->burst.sent && f->burst.rest_until_ms > p->now_ms)
 			deadline = min_u64(deadline, f->burst.rest_until_ms);
 	}
 	return deadline;

@@ -605,6 +605,8 @@ static void on_tick(struct world *w, struct node *n, sim_time tick_at)
 		n->tick_at = 0;
 		before_input(w, n);
 		node_pump(w, n);
+		if (!ended(n) && !n->fenced && paxos_next_deadline(n->core) <= node_clock_ms(w, n))
+			world_fail(w, "L6", "n%u wants to be called again at once", n->id);
 	}
 	if (n->dying)
 		return;

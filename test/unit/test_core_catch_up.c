@@ -127,6 +127,19 @@ static void test_needed_while_it_rests(void)
 	is_u64(sent_through(), 2 * length, "until node 2 is gone");
 }
 
+/* Nobody looked between the end of the burst and its answer. */
+static void test_answered_at_once(void)
+{
+	uint64_t length = chunk();
+	struct paxos_message m = from(3, PAXOS_SYNC_PROGRESS, length);
+
+	m.end = log_end;
+	m.ready = true;
+	receive(&m);
+	is_u64(sent_through(), 0, "a burst that was answered before it was known to be one");
+	is_u64(sent_through(), 0, "is followed by a rest, too");
+}
+
 static void test_log_that_grows(void)
 {
 	uint64_t length = chunk();
@@ -150,11 +163,46 @@ static void test_log_that_grows(void)
 	is_u64(sent_through(), 2 * length, "node 3 does not rest before it has been sent more than that");
 }
 
+/* A host that is told to call again at once, for ever, uses up a processor. */
+static void deadline_is_ahead(const char *what)
+{
+	drop_messages();
+	ok(paxos_next_deadline(core) > now_ms(), what);
+}
+
+static void test_trimmed_while_it_rests(void)
+{
+	uint64_t length = chunk();
+
+	progress(5, length);
+	is_u64(sent_through(), 0, "node 3 rests");
+	paxos_applied(core, log_end);
+	paxos_trimmed(core, log_end);
+	ok(status().peers[2].behind, "what it lacks is trimmed meanwhile");
+	tick(now_ms() + 100);
+	deadline_is_ahead("when the rest is over there is nothing to send, and something to wait for");
+}
+
+/* Answers to an earlier connection were lost, and a part of what it has was sent again. */
+static void test_answer_beyond_what_was_sent(void)
+{
+	uint64_t length = chunk();
+
+	accepted(3, length);
+	drop_messages();
+	accepted(3, log_end);
+	tick(now_ms() + 100);
+	deadline_is_ahead("who turns out to have all is waited for no more");
+}
+
 int main(void)
 {
 	test_rests();
+	test_trimmed_while_it_rests();
+	test_answer_beyond_what_was_sent();
 	test_needed();
 	test_needed_while_it_rests();
+	test_answered_at_once();
 	test_log_that_grows();
 	free_node();
 	return done();
