@@ -16,6 +16,17 @@
 #define REST_FACTOR 8
 #define REST_MAX_MS 100
 
+/* Whether it has all that is chosen, and takes more: who is silent, or accepts nothing, may be connected for long. */
+static bool is_up_to_date(const struct paxos *p, uint32_t i)
+{
+	const struct peer *peer = &p->peers[i];
+
+	return i == p->self ||
+		   (peer->connected && peer->accepting && peer->follower.progress == PROGRESS_ACCEPT &&
+			peer->follower.match >= p->leader_chosen &&
+			p->now_ms - peer->heard_ms < p->options.election_timeout_ms);
+}
+
 /* Whether the next entry for it is chosen, and others that are a quorum with this node have all that is. */
 static bool is_catching_up(const struct paxos *p, const struct follower *f)
 {
@@ -26,14 +37,10 @@ static bool is_catching_up(const struct paxos *p, const struct follower *f)
 		return false;
 	for (uint32_t i = 0; i < p->n_peers; i++)
 	{
-		const struct peer *peer = &p->peers[i];
-		bool up_to_date = peer->connected && peer->follower.progress == PROGRESS_ACCEPT &&
-						  peer->follower.match >= p->leader_chosen;
-
-		if (peer->member.learner)
+		if (p->peers[i].member.learner)
 			continue;
 		n_voters++;
-		n_up_to_date += i == p->self || up_to_date;
+		n_up_to_date += is_up_to_date(p, i);
 	}
 	return n_up_to_date >= quorum_phase2_size(n_voters);
 }

@@ -127,6 +127,48 @@ static void test_needed_while_it_rests(void)
 	is_u64(sent_through(), 2 * length, "until node 2 is gone");
 }
 
+/* The round under way, as a node answers it that follows this one. */
+static void heartbeat_reply(uint32_t node_id, bool accepting)
+{
+	struct paxos_message question;
+	struct paxos_message m = from(node_id, PAXOS_HEARTBEAT_REPLY, 0);
+
+	if (!next_to(PAXOS_HEARTBEAT, node_id, &question))
+		return;
+	m.sequence = question.sequence;
+	m.ballot = (struct paxos_ballot){0};
+	m.followed = ballot;
+	m.content = true;
+	m.accepting = accepting;
+	receive(&m);
+}
+
+/* Its log's disk is full: the next command waits for node 3. */
+static void test_needed_because_another_accepts_nothing(void)
+{
+	uint64_t length = chunk();
+
+	tick(now_ms() + 250);
+	heartbeat_reply(2, false);
+	progress(5, length);
+	is_u64(sent_through(), 2 * length, "with node 2 not accepting node 3 is waited for");
+}
+
+/* ... though its connection is there still. */
+static void test_needed_because_another_is_silent(void)
+{
+	uint64_t length = chunk();
+
+	for (int rounds = 0; rounds < 5; rounds++)
+	{
+		tick(now_ms() + 250);
+		heartbeat_reply(3, true);
+	}
+	is_u64(status().role, PAXOS_LEADER, "with node 3 it still has a quorum");
+	progress(5, length);
+	is_u64(sent_through(), 2 * length, "with node 2 silent node 3 is waited for");
+}
+
 /* Nobody looked between the end of the burst and its answer. */
 static void test_answered_at_once(void)
 {
@@ -202,6 +244,8 @@ int main(void)
 	test_answer_beyond_what_was_sent();
 	test_needed();
 	test_needed_while_it_rests();
+	test_needed_because_another_accepts_nothing();
+	test_needed_because_another_is_silent();
 	test_answered_at_once();
 	test_log_that_grows();
 	free_node();
