@@ -310,7 +310,7 @@ bool recv_chunk(struct paxos *p, struct peer *peer, const struct paxos_message *
 		return true; /* a late copy */
 	if (m->n_entries > a->end - a->through)
 		return false;
-	if (!writes_have_room(p, m->n_entries))
+	if (!p->host_accepting || !writes_have_room(p, m->n_entries))
 		return true; /* asked for again */
 	p->progress_ms = p->now_ms;
 	write_stage(p, p->own, a->base, a->through + 1, m->entries, m->n_entries);

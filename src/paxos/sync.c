@@ -103,6 +103,8 @@ bool recv_sync(struct paxos *p, struct peer *peer, const struct paxos_message *m
 		owe_promise(p, peer, m->ballot);
 		return true;
 	}
+	if (m->n_entries > 0 && !p->host_accepting) /* E2: without space it would wait in memory, all of it */
+		return true;
 	if (!ballot_equal(s->ballot, m->ballot) || s->base != m->base || s->end != m->end)
 		*s = (struct staging){.ballot = m->ballot,
 							  .base = m->base,

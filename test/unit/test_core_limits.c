@@ -84,6 +84,36 @@ static void test_sync_without_room(void)
 	   "two chunks of a Sync find room; from the third on it is asked for again");
 }
 
+/* What the log has no space for would wait in memory, all of a Sync. */
+static void test_sync_on_a_full_disk(void)
+{
+	struct paxos_message m = message(PAXOS_PREPARE, 2, 3);
+	struct paxos_message answer;
+	int n_writes;
+
+	make_node(&fresh);
+	receive(&m);
+	sync_all();
+	drop_messages();
+	paxos_set_accepting(core, false);
+	n_writes = disk.n_writes;
+	m = message(PAXOS_SYNC, 2, 3);
+	m.end = 2 * PAXOS_MAX_BATCH;
+	m.entries = full_batch();
+	m.n_entries = PAXOS_MAX_BATCH;
+	ok(receive(&m) && disk.n_writes == n_writes, "a full disk: a chunk of a Sync is as if lost");
+	ok(!next(PAXOS_SYNC_PROGRESS, &answer), "and is not asked for again at once");
+	m.slot = PAXOS_MAX_BATCH;
+	m.n_entries = 0;
+	receive(&m);
+	ok(next(PAXOS_SYNC_PROGRESS, &answer) && answer.slot == 0 && !answer.ready,
+	   "a probe hears how far the Sync has come");
+	paxos_set_accepting(core, true);
+	m.slot = 0;
+	m.n_entries = PAXOS_MAX_BATCH;
+	ok(receive(&m) && disk.n_writes == n_writes + 1, "with space again it is taken when it comes again");
+}
+
 static void test_chunk_without_room(void)
 {
 	static const struct paxos_durable_state met_five = {.promise = {5, 0, 3}, .first_slot = 1};
@@ -106,6 +136,31 @@ static void test_chunk_without_room(void)
 	drain();
 	ok(next(PAXOS_PULL, &m) && m.slot == 2 * PAXOS_MAX_BATCH,
 	   "two chunks of a pulled log find room; from the third on it is pulled again");
+}
+
+static void test_chunk_on_a_full_disk(void)
+{
+	static const struct paxos_durable_state met_five = {.promise = {5, 0, 3}, .first_slot = 1};
+	struct paxos_ballot ballot;
+	struct paxos_message m;
+	int n_writes;
+
+	make_node(&met_five);
+	ballot = stand();
+	m = promise_of(2, ballot);
+	m.accepted = (struct paxos_ballot){2, 0, 2};
+	m.end = PAXOS_MAX_BATCH + 1;
+	receive(&m);
+	paxos_set_accepting(core, false);
+	n_writes = disk.n_writes;
+	m = message(PAXOS_CHUNK, 2, 0);
+	m.ballot = ballot;
+	m.accepted = (struct paxos_ballot){2, 0, 2};
+	m.entries = full_batch();
+	m.n_entries = PAXOS_MAX_BATCH;
+	ok(receive(&m) && disk.n_writes == n_writes, "a full disk: a chunk of a pulled log is as if lost");
+	paxos_set_accepting(core, true);
+	ok(receive(&m) && disk.n_writes == n_writes + 1, "with space again it is taken when it comes again");
 }
 
 static void test_rounds_without_room(void)
@@ -258,7 +313,9 @@ int main(void)
 	test_many_writes_wait();
 	test_accepts_without_room();
 	test_sync_without_room();
+	test_sync_on_a_full_disk();
 	test_chunk_without_room();
+	test_chunk_on_a_full_disk();
 	test_rounds_without_room();
 	test_too_many_commands();
 	test_unapplied_limit();
