@@ -28,6 +28,7 @@ static const char *phase_name(SnapshotPhase phase)
 		[SNAPSHOT_CONNECTING] = "connecting",
 		[SNAPSHOT_STARTING] = "starting",
 		[SNAPSHOT_WAITING] = "waiting for apply",
+		[SNAPSHOT_LOCKING] = "waiting for a lock",
 		[SNAPSHOT_COPYING] = "copying rows",
 		[SNAPSHOT_VERIFYING] = "verifying",
 		[SNAPSHOT_COMMITTING] = "committing",

@@ -892,18 +892,24 @@ static BatchOutcome try_entries(ApplyEntry *entries, int n, char *message, size_
 	return BATCH_DONE;
 }
 
-/* T4: stops at a slot until the server restarts or reloads; says so in the log and in the status. */
-static void stop_at(uint64 slot, const char *why)
+/*
+ * T4: stops at a slot until the server restarts or reloads, or another's rows come; says so in the log and in the
+ * status.  of_tables: what is there may be the cause, not the entry.
+ */
+static void stop_at(uint64 slot, const char *why, bool of_tables)
 {
 	char detail[512];
 
 	snprintf(detail, sizeof(detail), "Apply has stopped at slot %llu: %s.", (unsigned long long) slot, why);
-	ereport(
-		LOG,
-		(errcode(ERRCODE_DATA_EXCEPTION),
-		 errmsg("paxoskv apply has stopped at slot %llu: %s", (unsigned long long) slot, why),
-		 errhint("Nothing is skipped. Mend the cause (a later version may know this entry), then reload or "
-				 "restart the server.")));
+	ereport(LOG,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("paxoskv apply has stopped at slot %llu: %s", (unsigned long long) slot, why),
+			 of_tables
+				 ? errhint("Nothing is skipped. If what this node has cannot be read, SELECT "
+						   "paxos_resync() on it takes the rows of another one. Otherwise mend the cause, "
+						   "then reload or restart the server.")
+				 : errhint("Nothing is skipped. Mend the cause (a later version may know this entry), then "
+						   "reload or restart the server.")));
 	report(DATABASE_READY, true, detail);
 	while (!ConfigReloadPending && !is_hold_asked())
 		wait_latch(-1);
@@ -941,7 +947,7 @@ static bool apply_entries(ApplyEntry *entries, int n)
 			outcome = BATCH_BROKEN;
 		if (outcome == BATCH_BROKEN && n == 1)
 		{
-			stop_at(entries[0].slot, message);
+			stop_at(entries[0].slot, message, doubts > 0);
 			return false;
 		}
 		if (outcome == BATCH_BROKEN)
@@ -967,7 +973,7 @@ static void apply_batch(void)
 		feed_reader_ask(&apply.feed, apply.state.applied + 1, TopMemoryContext);
 	else if (n < apply.n_entries)
 	{
-		stop_at(apply.entries[n].slot, why);
+		stop_at(apply.entries[n].slot, why, false);
 		feed_reader_ask(&apply.feed, apply.state.applied + 1, TopMemoryContext);
 	}
 }

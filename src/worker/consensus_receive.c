@@ -41,7 +41,7 @@ static struct
 	uint64 since_ms;    /* when this step began */
 	uint64 progress_ms; /* when bytes came last */
 	uint64 progress_at; /* ... so many */
-	bool replace;       /* merging did not give the right table: all rows go first */
+	bool replace; /* merging with this node's own tables failed because of them: they are replaced unread */
 	bool loaded;
 	bool ended; /* its stream; "reason" says why */
 	uint64 retry_ms;
@@ -197,16 +197,20 @@ static void give_up_restore(void)
 static void fail(const char *reason)
 {
 	SnapshotSide *side = side_of(SNAPSHOT_RECEIVING);
+	bool own_fault = side->unfit && !receive.replace;
 
 	if (reason != receive.reason)
 		strlcpy(receive.reason, reason, sizeof(receive.reason));
 	if (log_limit_pass(&receive.troubles, consensus.now_ms, NULL))
-		ereport(LOG, (errmsg("paxoskv could not load the rows of node %u: %s", receive.source, reason)));
+		ereport(LOG, (errmsg("paxoskv could not load the rows of node %u: %s", receive.source, reason),
+					  own_fault ? errdetail("The next attempt reads nothing of this node's own rows.") : 0));
 	transport_stream_close(consensus.transport, STREAM_DIALED);
 	snapshot_end_job(side);
 	if (plog_restoring(consensus.log) != 0) /* while it is there the log is not trimmed */
 		give_up_restore();
-	note_failure(receive.source);
+	if (!own_fault)
+		note_failure(receive.source);
+	receive.replace |= own_fault;
 	receive.pause_ms = Min(Max(2 * receive.pause_ms, SNAPSHOT_RETRY_MS), RETRY_MAX_MS);
 	receive.retry_ms = consensus.now_ms + receive.pause_ms;
 	release(false);
@@ -420,10 +424,7 @@ static void watch_worker(void)
 		finish_restore();
 	}
 	else if (step == STEP_FAILED)
-	{
-		receive.replace |= pg_atomic_read_u32(&side->phase) == SNAPSHOT_VERIFYING;
 		fail(side->error);
-	}
 	else if (stopped)
 		lost_worker();
 	else if (receive.step == RECEIVE_LOADING && step >= STEP_RECEIVED)

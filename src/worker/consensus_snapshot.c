@@ -37,6 +37,7 @@ void snapshot_begin_job(SnapshotSide *side, uint32 peer, SnapshotPhase phase)
 	side->peer = peer;
 	side->started = GetCurrentTimestamp();
 	side->error[0] = '\0';
+	side->unfit = false;
 	side->store_id = consensus.state.store_id;
 	side->run = consensus.state.run;
 	side->nonce = consensus.nonce;

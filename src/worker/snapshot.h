@@ -9,6 +9,7 @@
  *	 snapshot_send.c	   the worker that reads the table
  *	 snapshot_load.c	   the worker that makes this node's table that one
  *	 snapshot_table.c	   rows there and back: as bytes, and in a table, in the order of its keys
+ *	 snapshot_rewrite.c	   new files for tables whose own can't be used
  *	 snapshot_format.c	   the bytes
  *
  * While a table is loaded the apply worker stands still ("hold"); it begins again with what is there then.
@@ -42,8 +43,9 @@ typedef enum SnapshotPhase
 	SNAPSHOT_NONE = 0,
 	SNAPSHOT_CONNECTING,
 	SNAPSHOT_STARTING,
-	SNAPSHOT_WAITING, /* for the apply worker to stand still, or for a transaction that locks the table */
+	SNAPSHOT_WAITING, /* for the apply worker to stand still */
 	SNAPSHOT_COPYING,
+	SNAPSHOT_LOCKING, /* the rows are in new files: waits for transactions that have read or locked the table */
 	SNAPSHOT_VERIFYING,
 	SNAPSHOT_COMMITTING,
 	SNAPSHOT_ENDING
@@ -80,7 +82,7 @@ typedef struct SnapshotSide
 	/* the consensus worker, before it starts the worker */
 	uint32 peer;
 	uint64 wanted; /* receiving: no older table will do */
-	bool replace;  /* likewise: nothing that is there is to be relied on */
+	bool replace;  /* likewise: nothing that is there is to be read */
 	struct paxos_id store_id;
 	uint64 run;
 	uint64 nonce;
@@ -88,6 +90,7 @@ typedef struct SnapshotSide
 	/* the worker, before STEP_READY or STEP_FAILED */
 	struct paxos_restored restored;
 	char error[SNAPSHOT_TEXT_MAX];
+	bool unfit; /* receiving: it failed because of what this node's tables are */
 
 	/* progress: who is named in each line, without lock, but for "started", which is written before the job */
 	TimestampTz started;          /* the consensus worker */

@@ -6,6 +6,9 @@
  * costs a read, and an empty one plain inserts.  What then lies in the tables is recounted, row by row, and has to have
  * the hash that the sender's state had; only then may the transaction commit, and only when the log says so durably.
  * Nobody else writes here: the apply worker stands still.
+ *
+ * Where the own tables can't be read, or merging did not give what came, the next attempt puts all that comes into new
+ * files and reads nothing of the old ones (snapshot_rewrite.c).
  */
 #include "postgres.h"
 
@@ -25,6 +28,7 @@
 
 #include "paxos/bytes.h"
 #include "pg_compat.h"
+#include "worker/apply.h"
 #include "worker/recount.h"
 #include "worker/settings.h"
 #include "worker/shmem.h"
@@ -38,6 +42,8 @@
 #define KEPT_BYTES (1u << 20)
 /* After so much work it rests for half as long, so that the server's, and the machine's, other work goes on. */
 #define WORK_US 20000
+/* How often to look whether the tables are locked. */
+#define LOCK_POLL_MS 20
 
 static SnapshotWorker worker;
 
@@ -52,6 +58,7 @@ static struct
 	SnapshotHeader header;
 	instr_time since; /* when the work on this chunk began */
 	int64 worked_us;  /* since the last rest */
+	bool taking;      /* just now: what goes wrong then is not wrong with this node's own tables */
 } in;
 
 pg_noreturn static void refuse_stream(const char *what)
@@ -120,6 +127,7 @@ static void read_header(void)
 {
 	uint8 *bytes;
 
+	in.taking = true;
 	read_chunk();
 	bytes = MemoryContextAlloc(TopMemoryContext, in.chunk.length + 1);
 	memcpy(bytes, in.bytes, in.chunk.length);
@@ -136,6 +144,7 @@ static void read_header(void)
 /* The next row of the table, in the current context; false: there are no more. */
 static bool next_row(int number, SnapshotRow *row)
 {
+	in.taking = true;
 	while (in.chunk.kind == CHUNK_ROWS && in.chunk.table == number && in.at == chunk_end())
 	{
 		if (number == SNAPSHOT_KV)
@@ -143,19 +152,25 @@ static bool next_row(int number, SnapshotRow *row)
 		read_chunk();
 	}
 	if (in.chunk.kind != CHUNK_ROWS || in.chunk.table != number)
+	{
+		in.taking = false;
 		return false;
+	}
 	snapshot_row_read(row, &snapshot_tables[number], &in.at, chunk_end());
 	in.rows[number]++;
+	in.taking = false;
 	return true;
 }
 
 static void check_end(void)
 {
+	in.taking = true;
 	if (in.chunk.kind != CHUNK_END || in.chunk.length != 8 * SNAPSHOT_TABLES)
 		refuse_stream("the table came without an end");
 	for (int i = 0; i < SNAPSHOT_TABLES; i++)
 		if (get_u64(in.bytes + 8 * i) != in.rows[i])
 			refuse_stream("the table came with another number of rows than was sent");
+	in.taking = false;
 	pg_atomic_write_u64(&worker.side->rows_done, in.rows[SNAPSHOT_KV]);
 	snapshot_worker_step(&worker, STEP_RECEIVED);
 }
@@ -177,6 +192,18 @@ static void delete_all(SnapshotWriter *writer)
 	ExecDropSingleTupleTableSlot(old);
 }
 
+/* A table without rows, or one that will be. */
+static void begin_empty(SnapshotWriter *writer, const SnapshotTable *table)
+{
+	if (worker.side->replace)
+	{
+		snapshot_writer_begin_anew(writer, table);
+		return;
+	}
+	snapshot_writer_begin(writer, table);
+	delete_all(writer);
+}
+
 static void copy_table(int number)
 {
 	MemoryContext outer = CurrentMemoryContext;
@@ -184,8 +211,7 @@ static void copy_table(int number)
 	SnapshotWriter *writer = palloc(sizeof(SnapshotWriter));
 	SnapshotRow row;
 
-	snapshot_writer_begin(writer, &snapshot_tables[number]);
-	delete_all(writer);
+	begin_empty(writer, &snapshot_tables[number]);
 	MemoryContextSwitchTo(row_context);
 	while (next_row(number, &row))
 	{
@@ -262,8 +288,7 @@ static void replace_state(void)
 	SnapshotHeader *header = &in.header;
 	SnapshotRow row = {0};
 
-	snapshot_writer_begin(writer, &state);
-	delete_all(writer);
+	begin_empty(writer, &state);
 	row.values[STATE_ONLY_ROW - 1] = BoolGetDatum(true);
 	row.values[STATE_STORE_ID - 1] = store_bytes_datum(&worker.side->store_id, sizeof(worker.side->store_id));
 	row.values[STATE_APPLIED_SLOT - 1] = Int64GetDatum((int64) header->slot);
@@ -280,11 +305,23 @@ static void replace_state(void)
 	pfree(writer);
 }
 
+static void wait_for_lock(void)
+{
+	snapshot_worker_wait(&worker, LOCK_POLL_MS);
+}
+
+static void put_files_in_place(void)
+{
+	pg_atomic_write_u32(&worker.side->phase, SNAPSHOT_LOCKING);
+	snapshot_rewrite_finish(wait_for_lock);
+}
+
 /* ---------------------------------------------------------------- what may not be believed */
 
 static void check_sessions(struct session_table *sessions)
 {
 	store_sessions_of(sessions, store_bytes_datum(in.header.sessions, in.header.sessions_length));
+	in.taking = false;
 }
 
 static void verify(void)
@@ -353,6 +390,8 @@ static void load(void)
 	}
 	check_end();
 	replace_state();
+	if (worker.side->replace)
+		put_files_in_place();
 	PopActiveSnapshot();
 	verify();
 	session = own_session(sessions);
@@ -374,6 +413,16 @@ static void load(void)
 	RESUME_INTERRUPTS();
 }
 
+/*
+ * In a PG_CATCH block.  Pages that can't be read, an index that leads elsewhere, files that are gone: another attempt
+ * would meet the same.  Locks, memory and space are none of that.
+ */
+static bool are_tables_unfit(void)
+{
+	return !in.taking &&
+		   (apply_judge_error(geterrcode()) != APPLY_ERROR_PASSES || geterrcode() == ERRCODE_IO_ERROR);
+}
+
 void paxoskv_snapshot_load_main(Datum arg)
 {
 	snapshot_worker_start(&worker, SNAPSHOT_RECEIVING, DatumGetUInt32(arg));
@@ -384,6 +433,7 @@ void paxoskv_snapshot_load_main(Datum arg)
 	}
 	PG_CATCH();
 	{
+		worker.side->unfit = are_tables_unfit();
 		snapshot_worker_failed(&worker);
 	}
 	PG_END_TRY();

@@ -243,11 +243,12 @@ bool snapshot_row_equal(const SnapshotTable *table, const SnapshotRow *a, const 
 
 /* ---------------------------------------------------------------- writing */
 
-void snapshot_writer_begin(SnapshotWriter *writer, const SnapshotTable *table)
+static void begin_writing(SnapshotWriter *writer, const SnapshotTable *table, Relation relation, int options)
 {
 	memset(writer, 0, sizeof(*writer));
 	writer->table = table;
-	writer->relation = open_table(table, RowExclusiveLock);
+	writer->relation = relation;
+	writer->options = options;
 	writer->executor = CreateExecutorState();
 	writer->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(writer->result, writer->relation, 0, NULL, 0);
@@ -255,6 +256,23 @@ void snapshot_writer_begin(SnapshotWriter *writer, const SnapshotTable *table)
 	writer->bulk = GetBulkInsertState();
 	writer->batch_context =
 		AllocSetContextCreate(CurrentMemoryContext, "paxoskv snapshot batch", ALLOCSET_DEFAULT_SIZES);
+}
+
+void snapshot_writer_begin(SnapshotWriter *writer, const SnapshotTable *table)
+{
+	begin_writing(writer, table, open_table(table, RowExclusiveLock), 0);
+}
+
+/*
+ * Rows are frozen: whoever waits for the lock under which the files take the old ones' place, with a snapshot of before
+ * the commit, is to see them and not an empty table.  Where the transaction fails the files go.
+ */
+void snapshot_writer_begin_anew(SnapshotWriter *writer, const SnapshotTable *table)
+{
+	Relation old = open_table(table, ShareUpdateExclusiveLock);
+
+	begin_writing(writer, table, snapshot_rewrite_begin(old), TABLE_INSERT_SKIP_FSM | TABLE_INSERT_FROZEN);
+	table_close(old, NoLock);
 }
 
 static uint64 row_bytes(const SnapshotTable *table, const SnapshotRow *row)
@@ -297,8 +315,8 @@ void snapshot_writer_flush(SnapshotWriter *writer)
 	if (writer->n_slots == 0)
 		return;
 	outer = MemoryContextSwitchTo(writer->batch_context);
-	table_multi_insert(writer->relation, writer->slots, writer->n_slots, GetCurrentCommandId(true), 0,
-					   writer->bulk);
+	table_multi_insert(writer->relation, writer->slots, writer->n_slots, GetCurrentCommandId(true),
+					   writer->options, writer->bulk);
 	for (int i = 0; i < writer->n_slots; i++)
 	{
 		list_free(compat_insert_index_tuples(writer->result, writer->slots[i], writer->executor, false));
@@ -319,7 +337,7 @@ void snapshot_writer_delete(SnapshotWriter *writer, ItemPointer place)
 void snapshot_writer_end(SnapshotWriter *writer)
 {
 	snapshot_writer_flush(writer);
-	table_finish_bulk_insert(writer->relation, 0);
+	table_finish_bulk_insert(writer->relation, writer->options);
 	FreeBulkInsertState(writer->bulk);
 	for (int i = 0; i < SNAPSHOT_BATCH_ROWS && writer->slots[i] != NULL; i++)
 		ExecDropSingleTupleTableSlot(writer->slots[i]);

@@ -88,14 +88,27 @@ typedef struct SnapshotWriter
 	int n_slots; /* filled */
 	uint64 bytes;
 	MemoryContext batch_context;
+	int options; /* of table_multi_insert() */
 } SnapshotWriter;
 
 extern void snapshot_writer_begin(SnapshotWriter *writer, const SnapshotTable *table);
+/* The same into new files, which are to take the place of the table's: snapshot_rewrite_finish(). */
+extern void snapshot_writer_begin_anew(SnapshotWriter *writer, const SnapshotTable *table);
 /* The row is copied; it is in the table after the next snapshot_writer_flush() at the latest. */
 extern void snapshot_writer_insert(SnapshotWriter *writer, const SnapshotRow *row);
 extern void snapshot_writer_flush(SnapshotWriter *writer);
 extern void snapshot_writer_delete(SnapshotWriter *writer, ItemPointer place);
 /* Flushes. */
 extern void snapshot_writer_end(SnapshotWriter *writer);
+
+/* ---- snapshot_rewrite.c: new files in place of a table's */
+
+/* With the table's definition, and no rows; open, and locked.  Nothing of the table's own files is read. */
+extern Relation snapshot_rewrite_begin(Relation table);
+/*
+ * All that were begun, once no writer has them open: the tables are locked, take these files for theirs, and get new
+ * indexes.  wait: what to do between two looks whether nobody has the tables locked.
+ */
+extern void snapshot_rewrite_finish(void (*wait)(void));
 
 #endif /* PAXOSKV_SNAPSHOT_TABLE_H */

@@ -8,6 +8,7 @@
  *	 write EIO TEXT     so does writing
  *	 grow ENOSPC TEXT   writing fails where the file would have to grow, as on a disk that is full
  *	 sync 2000 TEXT     these calls take so many milliseconds longer (write and grow likewise)
+ *	 sync hold TEXT     these calls do not begin until the line is gone (likewise)
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #define FAULTS_MAX 4096
+#define HOLD_LOOK_MS 10
 
 /* The control file as it is now, by system calls that are not ours. */
 static bool read_faults(char faults[FAULTS_MAX])
@@ -64,17 +66,16 @@ static void pause_ms(long ms)
 }
 
 /* What such a call of that file is to end with: 0 as ever, or an errno; waits where it is to take long. */
-static int fault_of(const char *call, int handle)
+static int fault_now(const char *call, const char *path, bool *held)
 {
-	int saved = errno;
-	int result = 0;
 	char faults[FAULTS_MAX];
-	char path[4096];
 	char *rest = faults;
+	int result = 0;
 
-	if (!read_faults(faults) || !path_of(handle, path, sizeof(path)))
-		rest = NULL;
-	for (char *line; rest != NULL && (line = strsep(&rest, "\n")) != NULL;)
+	*held = false;
+	if (!read_faults(faults))
+		return 0;
+	for (char *line; (line = strsep(&rest, "\n")) != NULL;)
 	{
 		char *kind = strsep(&line, " ");
 		char *action = strsep(&line, " ");
@@ -85,9 +86,24 @@ static int fault_of(const char *call, int handle)
 			result = EIO;
 		else if (strcmp(action, "ENOSPC") == 0)
 			result = ENOSPC;
+		else if (strcmp(action, "hold") == 0)
+			*held = true;
 		else
 			pause_ms(strtol(action, NULL, 10));
 	}
+	return result;
+}
+
+static int fault_of(const char *call, int handle)
+{
+	int saved = errno;
+	int result = 0;
+	bool held = false;
+	char path[4096];
+
+	if (path_of(handle, path, sizeof(path)))
+		while (result = fault_now(call, path, &held), held)
+			pause_ms(HOLD_LOOK_MS);
 	errno = saved;
 	return result;
 }
