@@ -19,6 +19,8 @@
 #define STALL_MS 30000
 /* How long to look for a node that can send its table before somebody who asked is told that there is none. */
 #define PATIENCE_MS 5000
+/* How long to look for one that does not lead: a lost connection is there again by then, in the ordinary case. */
+#define FOLLOWER_WAIT_MS 2000
 /* After a failure, at most; a node that failed is passed over as long where there is another. */
 #define RETRY_MAX_MS 10000
 
@@ -42,6 +44,7 @@ static struct
 	uint64 progress_ms; /* when bytes came last */
 	uint64 progress_at; /* ... so many */
 	bool replace; /* merging with this node's own tables failed because of them: they are replaced unread */
+	bool waited;  /* for a better source than there is */
 	bool loaded;
 	bool ended; /* its stream; "reason" says why */
 	uint64 retry_ms;
@@ -79,6 +82,7 @@ static void answer_asked(bool ok, const char *refusal)
 	LWLockRelease(paxos_shared->status_lock);
 	ConditionVariableBroadcast(&shared->answered_cv);
 	receive.asked_ms = 0;
+	receive.waited = false;
 }
 
 /* Whether somebody waits for a table that none is known to need. */
@@ -152,6 +156,29 @@ static uint32 choose_source(uint64 wanted)
 		best_rank = rank;
 	}
 	return best == NULL ? 0 : best->node_id;
+}
+
+/*
+ * Whether a follower may be there in a moment: one that is not connected yet, or has not said that it has applied as
+ * much.  Who was connected first would send its table otherwise, and that is the leader as often as not.
+ */
+static bool is_worth_a_wait(uint32 source, uint64 wanted)
+{
+	uint32 leader_id = consensus.status.leader_id;
+
+	if (leader_id != 0 && source != leader_id)
+		return false;
+	for (uint32 i = 0; i < consensus.status.n_peers; i++)
+	{
+		const struct paxos_peer_status *peer = &consensus.status.peers[i];
+
+		if (peer->node_id == (uint32) paxoskv_node_id || peer->node_id == source || peer->damaged ||
+			state_diverged(peer->node_id) || has_failed_lately(peer->node_id))
+			continue;
+		if (leader_id == 0 || !peer->connected || peer->applied < wanted)
+			return true;
+	}
+	return false;
 }
 
 /* No older table is of use. */
@@ -285,6 +312,10 @@ static void dial(void)
 			give_up_looking();
 		return;
 	}
+	if (!receive.waited && is_worth_a_wait(source, receive.wanted) &&
+		consensus.now_ms < receive.since_ms + FOLLOWER_WAIT_MS)
+		return;
+	receive.waited = true;
 	receive.source = source;
 	snapshot_begin_job(side_of(SNAPSHOT_RECEIVING), source, SNAPSHOT_CONNECTING);
 	side_of(SNAPSHOT_RECEIVING)->wanted = receive.wanted;
@@ -351,7 +382,7 @@ static void finish_restore(void)
 	state_forget_recount();
 	announce_loading();
 	memset(receive.failed, 0, sizeof(receive.failed));
-	receive.replace = false;
+	receive.replace = receive.waited = false;
 	receive.pause_ms = 0;
 	snapshot_end_job(side_of(SNAPSHOT_RECEIVING));
 	release(true);
