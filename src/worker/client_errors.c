@@ -3,6 +3,9 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "paxos/outcome.h"
@@ -32,6 +35,32 @@ void require_preloaded(void)
 	if (paxos_shared == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("paxoskv is not preloaded"),
 						errhint("Add paxoskv to shared_preload_libraries and restart the server.")));
+}
+
+/* The store lives in one database of the server. */
+void client_require_database(void)
+{
+	static Oid checked = InvalidOid;
+	char *name;
+
+	if (checked == MyDatabaseId)
+		return;
+	name = get_database_name(MyDatabaseId);
+	if (name == NULL || strcmp(name, paxoskv_database) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the store is in database \"%s\"", paxoskv_database),
+				 errhint("Connect to that database, or set paxoskv.database and restart the server.")));
+	checked = MyDatabaseId;
+}
+
+void client_require_primary(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("a standby confirms no reads"),
+				 errdetail("Its paxoskv workers are dormant until it is promoted."),
+				 errhint("Read with consistency 'local', or on a node of the cluster.")));
 }
 
 /* 55000 with what the workers say of it; their own hint, if there is one, is the better one. */
@@ -284,4 +313,14 @@ void refuse_not_applied(uint64 slot)
 			 : errhint("This node does not know of a write in that slot: there is none yet, or this "
 					   "node has not heard of it.")));
 	pg_unreachable();
+}
+
+void error_as_sentence(MemoryContext context, char *why, size_t size)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	snprintf(why, size, "%c%s.", pg_toupper((unsigned char) error->message[0]), error->message + 1);
 }

@@ -21,8 +21,10 @@ typedef enum Refused
 	REFUSED_ATTEMPT  /* a command with a request id: an earlier attempt may have been applied */
 } Refused;
 
-/* 55000 unless the library was preloaded. */
+/* 55000 unless the library was preloaded; in another database; on a standby. */
 extern void require_preloaded(void);
+extern void client_require_database(void);
+extern void client_require_primary(void);
 
 /* 53000, 53100 or 55000, as the state of affairs has it. */
 pg_noreturn extern void refuse(Refused refused, Admission admission);
@@ -51,15 +53,14 @@ pg_noreturn extern void raise_too_old(Request *request);
 extern const char *request_id_of(Request *request);
 extern uint32 request_id_length_of(Request *request);
 
+/* The error that is being handled in a PG_CATCH block, as a sentence; it is over then.  context: one that outlives the
+ * block. */
+extern void error_as_sentence(MemoryContext context, char *why, size_t size);
+
 /* 40003: the statement was cancelled when its command was applied already; why: a sentence. */
 pg_noreturn extern void raise_cancelled_late(uint64 session, uint64 number, uint64 slot, const char *why);
 
-/* ---- client.c: 55000 in another database, or on a standby */
-
-extern void client_require_database(void);
-extern void client_require_primary(void);
-
-/* ---- 53000: a read or wait that has not applied far enough. */
+/* 53000: a read or wait that has not applied far enough. */
 pg_noreturn extern void refuse_not_applied(uint64 slot);
 
 #endif /* PAXOSKV_CLIENT_ERRORS_H */

@@ -9,22 +9,11 @@
 
 #include "pg_compat.h"
 #include "worker/client.h"
-#include "worker/client_errors.h"
+#include "worker/client_request.h"
 #include "worker/settings.h"
-#include "worker/shmem.h"
 
 /* How often to look whether the consensus worker can answer at all. */
 #define LOOK_MS 1000
-
-/* Where nobody would answer. */
-static void check_state(void)
-{
-	Admission admission = (Admission) pg_atomic_read_u32(&paxos_shared->admission);
-
-	if (admission == ADMIT_OUTSIDER || admission == ADMIT_FENCED || admission == ADMIT_DORMANT ||
-		admission == ADMIT_UNFORMED)
-		refuse(REFUSED_READ, admission);
-}
 
 /* Between two lives of the consensus worker one waits for the next; where it never runs, not for ever. */
 static void check_worker(TimestampTz *missing_since)
@@ -51,7 +40,7 @@ uint64 client_resync(void)
 	require_preloaded();
 	client_require_database();
 	client_require_primary();
-	check_state();
+	request_check_answered(REFUSED_READ);
 	LWLockAcquire(paxos_shared->status_lock, LW_EXCLUSIVE);
 	number = ++shared->asked;
 	LWLockRelease(paxos_shared->status_lock);
@@ -69,7 +58,7 @@ uint64 client_resync(void)
 		LWLockRelease(paxos_shared->status_lock);
 		if (answered)
 			break;
-		check_state();
+		request_check_answered(REFUSED_READ);
 		check_worker(&missing_since);
 		(void) ConditionVariableTimedSleep(&shared->answered_cv, LOOK_MS, compat_wait_event("PaxoskvResync"));
 	}

@@ -12,9 +12,8 @@
 
 #include "pg_compat.h"
 #include "worker/client.h"
-#include "worker/client_errors.h"
+#include "worker/client_request.h"
 #include "worker/settings.h"
-#include "worker/shmem.h"
 
 /* A copy of what is on the board, and what follows from it. */
 typedef struct View
@@ -27,15 +26,6 @@ typedef struct View
 } View;
 
 /* ---------------------------------------------------------------- asking */
-
-static void check_state(void)
-{
-	Admission admission = (Admission) pg_atomic_read_u32(&paxos_shared->admission);
-
-	if (admission == ADMIT_UNFORMED || admission == ADMIT_OUTSIDER || admission == ADMIT_FENCED ||
-		admission == ADMIT_DORMANT)
-		refuse(REFUSED_READ, admission);
-}
 
 static uint64 chosen_here(uint64 slot)
 {
@@ -184,7 +174,7 @@ int client_verify(uint64 slot, ClientVerified nodes[PAXOS_MAX_MEMBERS])
 	require_preloaded();
 	client_require_database();
 	client_require_primary();
-	check_state();
+	request_check_answered(REFUSED_READ);
 	view->target = chosen_here(slot);
 	until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) paxoskv_commit_timeout);
 	view->question = ask(view->target, until);
