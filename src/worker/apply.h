@@ -1,7 +1,7 @@
 /*
  * apply.h - the apply worker's own files among themselves.
  *
- *	 apply_worker.c	 life: connect, wait for the extension, loop, retry, publish
+ *	 apply_worker.c	 life: start, batches, loop; apply_worker.h has the files it is made of
  *	 apply_errors.c	 what an error says of another try
  *	 apply_batch.c	 T3: folds a batch of entries in memory, in slot order
  *	 apply_table.c	 the tables' rows, found and written one by one

@@ -3,7 +3,7 @@
  * recounted when somebody asks, and now and then.
  *
  * Beside the core and not part of it: nothing here changes what is chosen.  A node whose state is found not to be the
- * cluster's stops applying (apply_worker.c); it goes on voting, as its log is as good as before.
+ * cluster's stops applying (apply_diverged.c); it goes on voting, as its log is as good as before.
  */
 #include "postgres.h"
 
