@@ -155,6 +155,26 @@ bool receive(const struct paxos_message *m)
 	return fine;
 }
 
+bool refused(const struct paxos_message *m)
+{
+	int writes = disk.n_writes;
+	uint64_t before = status().messages_refused;
+	struct paxos_message answer;
+
+	drop_messages();
+	return !receive(m) && disk.n_writes == writes && status().messages_refused == before + 1 &&
+		   !paxos_next_message(core, &answer);
+}
+
+bool passed_over(const struct paxos_message *m)
+{
+	int writes = disk.n_writes;
+	struct paxos_message answer;
+
+	drop_messages();
+	return receive(m) && disk.n_writes == writes && !paxos_next_message(core, &answer);
+}
+
 void tick(uint64_t at_ms)
 {
 	clock_ms = at_ms;
@@ -252,7 +272,8 @@ struct paxos_message accept_of(uint64_t slot, const struct paxos_entry *entries,
 	return m;
 }
 
-void end_round(void)
+/* from: who answers; 0: all. */
+static void answer_round(uint32_t from)
 {
 	struct paxos_message question;
 
@@ -263,9 +284,20 @@ void end_round(void)
 		m.ballot = (struct paxos_ballot){0};
 		m.sequence = question.sequence;
 		m.accepting = true;
-		receive(&m);
+		if (from == 0 || question.to == from)
+			receive(&m);
 	}
 	tick(clock_ms + 300);
+}
+
+void end_round(void)
+{
+	answer_round(0);
+}
+
+void end_round_alone(uint32_t node_id)
+{
+	answer_round(node_id);
 }
 
 struct paxos_ballot stand(void)
@@ -288,6 +320,21 @@ struct paxos_message promise_of(uint32_t from, struct paxos_ballot ballot)
 	return m;
 }
 
+struct paxos_ballot pull_from_two(uint64_t end)
+{
+	static const struct paxos_durable_state met_five = {.promise = {5, 0, 3}, .first_slot = 1};
+	struct paxos_ballot ballot;
+	struct paxos_message m;
+
+	make_node(&met_five);
+	ballot = stand();
+	m = promise_of(2, ballot);
+	m.accepted = (struct paxos_ballot){2, 0, 2};
+	m.end = end;
+	receive(&m);
+	return ballot;
+}
+
 struct paxos_ballot lead(void)
 {
 	struct paxos_ballot ballot = stand();
@@ -299,6 +346,42 @@ struct paxos_ballot lead(void)
 	if (status().role != PAXOS_LEADER)
 		abort();
 	return ballot;
+}
+
+struct paxos_ballot lead_with(const struct paxos_durable_state *state, struct paxos_entry entry,
+							  uint32_t from)
+{
+	struct paxos_ballot ballot;
+	struct paxos_message m;
+
+	make_node(state);
+	for (uint64_t slot = state->first_slot; slot <= state->end; slot++)
+		disk.slots[slot] = entry;
+	ballot = stand();
+	m = promise_of(from, ballot);
+	m.accepted = state->accepted;
+	m.first_slot = state->first_slot;
+	m.end = state->end;
+	receive(&m);
+	sync_all();
+	return ballot;
+}
+
+struct paxos_message from_follower(enum paxos_message_type type, uint32_t from, struct paxos_ballot ballot,
+								   uint64_t slot)
+{
+	struct paxos_message m = message(type, from, 0);
+
+	m.ballot = ballot;
+	m.slot = slot;
+	return m;
+}
+
+void accepted(uint32_t from, struct paxos_ballot ballot, uint64_t slot)
+{
+	struct paxos_message m = from_follower(PAXOS_ACCEPTED, from, ballot, slot);
+
+	receive(&m);
 }
 
 struct paxos_status status(void)

@@ -46,6 +46,9 @@ struct paxos_message message(enum paxos_message_type type, uint32_t from, uint64
 /* Takes what the core wants written; what it answered to a message or a tick. */
 void drain(void);
 bool receive(const struct paxos_message *m);
+/* Received and refused, and neither written nor answered; and taken as sound, and nothing comes of it. */
+bool refused(const struct paxos_message *m);
+bool passed_over(const struct paxos_message *m);
 void tick(uint64_t at_ms);
 uint64_t now_ms(void);
 /* All that was written is durable, and what follows from that is written, not yet durable. */
@@ -69,14 +72,24 @@ struct paxos_entry command_of(uint32_t node_id, uint64_t session, uint64_t numbe
 void follow_leader(void);
 /* An Accept of leader 2 at round 3 behind the slot. */
 struct paxos_message accept_of(uint64_t slot, const struct paxos_entry *entries, uint32_t n_entries);
-/* Both others answer the round under way, discontent, and it ends. */
+/* Both others answer the round under way, discontent, and it ends; or one of them does. */
 void end_round(void);
+void end_round_alone(uint32_t node_id);
 /* Lets the node take over: its own ballot is durable, its Prepares are out.  Gives that ballot. */
 struct paxos_ballot stand(void);
 /* A Promise of an undamaged, empty log at the ballot. */
 struct paxos_message promise_of(uint32_t from, struct paxos_ballot ballot);
+/* A candidate that has met round 5, and whose quorum's best log lies at node 2: slots 1 to end, of ballot 2. */
+struct paxos_ballot pull_from_two(uint64_t end);
 /* Makes it leader, with node 2's Promise; its own no-op is durable, nothing is chosen. */
 struct paxos_ballot lead(void);
+/* The same of a node made with that state, whose log has the entry in each slot, with the Promise of a node with the same log. */
+struct paxos_ballot lead_with(const struct paxos_durable_state *state, struct paxos_entry entry,
+							  uint32_t from);
+/* A message of that node at the leader's ballot about that slot; and an Accepted, received. */
+struct paxos_message from_follower(enum paxos_message_type type, uint32_t from, struct paxos_ballot ballot,
+								   uint64_t slot);
+void accepted(uint32_t from, struct paxos_ballot ballot, uint64_t slot);
 
 struct paxos_status status(void);
 

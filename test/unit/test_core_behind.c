@@ -28,24 +28,6 @@ static void restore(uint64_t slot, uint64_t session, uint64_t last_number)
 	drain();
 }
 
-/* One of the two others answers the round under way, and it ends. */
-static void answer_alone(uint32_t node_id)
-{
-	struct paxos_message question;
-
-	while (next(PAXOS_HEARTBEAT, &question))
-	{
-		struct paxos_message m = message(PAXOS_HEARTBEAT_REPLY, question.to, 0);
-
-		m.ballot = (struct paxos_ballot){0};
-		m.sequence = question.sequence;
-		m.accepting = true;
-		if (question.to == node_id)
-			receive(&m);
-	}
-	tick(now_ms() + 300);
-}
-
 /* ---------------------------------------------------------------- a follower */
 
 static void test_follower_is_told(void)
@@ -172,9 +154,7 @@ static void test_accepted_behind_the_end(void)
 
 	make_node(&fresh);
 	own = lead();
-	m = message(PAXOS_ACCEPTED, 3, 0);
-	m.ballot = own;
-	m.slot = disk.end + 50;
+	m = from_follower(PAXOS_ACCEPTED, 3, own, disk.end + 50);
 	ok(receive(&m), "who was given a table from behind the leader's log is no liar (T5)");
 	is_u64(status().chosen, 0, "but doesn't count");
 }
@@ -193,7 +173,7 @@ static void test_behind_stays_follower(void)
 	is_u64(status().role, PAXOS_FOLLOWER, "who needs a table doesn't take over");
 	is_u64(status().behind, 100, "while he who told it answers");
 	for (int rounds = 0; rounds < 6 && status().role == PAXOS_FOLLOWER; rounds++)
-		answer_alone(3);
+		end_round_alone(3);
 	is_u64(status().behind, 0, "without him others may hold more");
 	is_u64(status().role, PAXOS_CANDIDATE, "and the node stands");
 }
@@ -229,19 +209,9 @@ static void test_candidate_needs_table(void)
 
 static void test_leader_has_trimmed(void)
 {
-	struct paxos_ballot own;
+	struct paxos_ballot own = lead_with(&trimmed, noop(), 3);
 	struct paxos_message m;
 
-	make_node(&trimmed);
-	for (uint64_t slot = 101; slot <= 110; slot++)
-		disk.slots[slot] = noop();
-	own = stand();
-	m = promise_of(3, own);
-	m.accepted = trimmed.accepted;
-	m.first_slot = 101;
-	m.end = 110;
-	receive(&m);
-	sync_all();
 	is_u64(status().role, PAXOS_LEADER, "a node with a trimmed log leads");
 	m = promise_of(2, own);
 	m.end = m.chosen = 40;
@@ -264,19 +234,9 @@ static void test_leader_has_trimmed(void)
 /* A late word of an earlier leader: the follower has by its own log what this one has trimmed. */
 static void test_follower_learns_meanwhile(void)
 {
-	struct paxos_ballot own;
+	struct paxos_ballot own = lead_with(&trimmed, noop(), 3);
 	struct paxos_message m;
 
-	make_node(&trimmed);
-	for (uint64_t slot = 101; slot <= 110; slot++)
-		disk.slots[slot] = noop();
-	own = stand();
-	m = promise_of(3, own);
-	m.accepted = trimmed.accepted;
-	m.first_slot = 101;
-	m.end = 110;
-	receive(&m);
-	sync_all();
 	m = promise_of(2, own);
 	m.accepted = (struct paxos_ballot){1, 0, 3};
 	m.end = 108;
@@ -303,15 +263,7 @@ static void test_leader_is_given_a_table(void)
 	struct paxos_message m;
 
 	older.applied = 50;
-	make_node(&older);
-	for (uint64_t slot = 101; slot <= 110; slot++)
-		disk.slots[slot] = noop();
-	own = stand();
-	m = promise_of(3, own);
-	m.accepted = trimmed.accepted;
-	m.end = 110;
-	receive(&m);
-	sync_all();
+	own = lead_with(&older, noop(), 3);
 	is_u64(status().role, PAXOS_LEADER, "a node whose database is older than its log leads");
 	restore(100, 0, 0);
 	is_u64(status().role, PAXOS_LEADER, "a table of what it knows to be chosen changes nothing");
@@ -473,16 +425,12 @@ static void open_own_session(uint64_t number_of_commands)
 	static uint8_t bytes[8][LONE_ENTRY_MAX];
 	struct paxos_ballot own = {0};
 	struct paxos_event event;
-	struct paxos_message m;
 
 	make_node(&fresh);
 	own = lead();
 	for (int i = 0; i < 2; i++) /* the no-op and the OpenSession */
 	{
-		m = message(PAXOS_ACCEPTED, 2, 0);
-		m.ballot = own;
-		m.slot = disk.end;
-		receive(&m);
+		accepted(2, own, disk.end);
 		sync_all();
 		while (paxos_next_event(core, &event))
 			drain();

@@ -10,22 +10,6 @@
 static struct paxos_ballot ballot;
 static uint64_t log_end; /* when it began to lead */
 
-static struct paxos_message from(uint32_t node_id, enum paxos_message_type type, uint64_t slot)
-{
-	struct paxos_message m = message(type, node_id, 0);
-
-	m.ballot = ballot;
-	m.slot = slot;
-	return m;
-}
-
-static void accepted(uint32_t node_id, uint64_t slot)
-{
-	struct paxos_message m = from(node_id, PAXOS_ACCEPTED, slot);
-
-	receive(&m);
-}
-
 /* It leads, node 2 has all that is chosen, and node 3, whose log is empty, has been sent the first chunk. */
 static struct paxos_message first_chunk(void)
 {
@@ -34,18 +18,10 @@ static struct paxos_message first_chunk(void)
 		.promise = {5, 0, 3}, .accepted = {5, 0, 3}, .first_slot = 1, .end = SLOTS};
 	struct paxos_message m;
 
-	make_node(&state);
-	for (uint64_t slot = 1; slot <= SLOTS; slot++)
-		disk.slots[slot] = (struct paxos_entry){bytes, sizeof(bytes)};
-	ballot = stand();
-	m = promise_of(2, ballot);
-	m.accepted = state.accepted;
-	m.end = SLOTS;
-	receive(&m);
-	sync_all();
+	ballot = lead_with(&state, (struct paxos_entry){bytes, sizeof(bytes)}, 2);
 	is_u64(status().role, PAXOS_LEADER, "it leads");
 	log_end = status().end;
-	accepted(2, log_end);
+	accepted(2, ballot, log_end);
 	is_u64(status().chosen, log_end, "and its log is chosen");
 	drop_messages();
 	m = promise_of(3, ballot);
@@ -62,7 +38,7 @@ static void progress(uint64_t after_ms, uint64_t through)
 
 	tick(now_ms() + after_ms);
 	drop_messages();
-	m = from(3, PAXOS_SYNC_PROGRESS, through);
+	m = from_follower(PAXOS_SYNC_PROGRESS, 3, ballot, through);
 	m.end = log_end;
 	m.ready = true;
 	receive(&m);
@@ -81,7 +57,7 @@ static uint64_t chunk(void)
 	struct paxos_message m;
 
 	first_chunk();
-	m = from(3, PAXOS_SYNC_PROGRESS, 0); /* all of it again */
+	m = from_follower(PAXOS_SYNC_PROGRESS, 3, ballot, 0); /* all of it again */
 	m.end = log_end;
 	receive(&m);
 	return sent_through();
@@ -131,7 +107,7 @@ static void test_needed_while_it_rests(void)
 static void heartbeat_reply(uint32_t node_id, bool accepting)
 {
 	struct paxos_message question;
-	struct paxos_message m = from(node_id, PAXOS_HEARTBEAT_REPLY, 0);
+	struct paxos_message m = from_follower(PAXOS_HEARTBEAT_REPLY, node_id, ballot, 0);
 
 	if (!next_to(PAXOS_HEARTBEAT, node_id, &question))
 		return;
@@ -173,7 +149,7 @@ static void test_needed_because_another_is_silent(void)
 static void test_answered_at_once(void)
 {
 	uint64_t length = chunk();
-	struct paxos_message m = from(3, PAXOS_SYNC_PROGRESS, length);
+	struct paxos_message m = from_follower(PAXOS_SYNC_PROGRESS, 3, ballot, length);
 
 	m.end = log_end;
 	m.ready = true;
@@ -191,14 +167,14 @@ static void test_log_that_grows(void)
 	/* far more than a chunk has */
 	for (uint64_t number = 1; number <= 200; number++)
 	{
-		m = from(2, PAXOS_FORWARD, 0);
+		m = from_follower(PAXOS_FORWARD, 2, ballot, 0);
 		m.sequence = number;
 		command = command_of(2, 1, number);
 		m.entries = &command;
 		m.n_entries = 1;
 		receive(&m);
 		sync_all();
-		accepted(2, status().end);
+		accepted(2, ballot, status().end);
 	}
 	ok(status().chosen >= log_end + 200, "the log grows meanwhile");
 	progress(5, length);
@@ -230,9 +206,9 @@ static void test_answer_beyond_what_was_sent(void)
 {
 	uint64_t length = chunk();
 
-	accepted(3, length);
+	accepted(3, ballot, length);
 	drop_messages();
-	accepted(3, log_end);
+	accepted(3, ballot, log_end);
 	tick(now_ms() + 100);
 	deadline_is_ahead("who turns out to have all is waited for no more");
 }

@@ -105,10 +105,7 @@ static void test_when_to_propose(void)
 	ok(!paxos_can_propose(core, 100), "without a leader nothing can be proposed");
 	ballot = lead();
 	ok(!paxos_can_propose(core, 100), "nor before the session is open (X2)");
-	m = message(PAXOS_ACCEPTED, 2, 0);
-	m.ballot = ballot;
-	m.slot = 2;
-	receive(&m);
+	accepted(2, ballot, 2);
 	ok(next_event(PAXOS_EVENT_SESSION, &event) && event.number == 2, "its OpenSession is chosen in slot 2");
 	for (; proposed < 100 && paxos_can_propose(core, ENTRY_HEADER_BYTES + 40); proposed++)
 	{
@@ -120,7 +117,7 @@ static void test_when_to_propose(void)
 	}
 	ok(proposed > 1 && proposed < 100, "a window bounds what is in flight (%u commands, X4)", proposed);
 	paxos_abandon(core, proposed);
-	m.slot = status().end;
+	m = from_follower(PAXOS_ACCEPTED, 2, ballot, status().end);
 	sync_all();
 	receive(&m);
 	for (uint32_t i = 1; i <= proposed; i++)
@@ -138,13 +135,12 @@ static void test_number_given_up(void)
 	struct fence fence = {.session = 2, .number = 2};
 	struct paxos_entry entry = {bytes, (uint32_t) fence_size(0)};
 	struct paxos_event event;
+	struct paxos_ballot ballot;
 	struct paxos_message m;
 
 	make_node(&fresh);
-	m = message(PAXOS_ACCEPTED, 2, 0);
-	m.ballot = lead();
-	m.slot = 2;
-	receive(&m);
+	ballot = lead();
+	accepted(2, ballot, 2);
 	ok(next_event(PAXOS_EVENT_SESSION, &event) && event.number == 2, "this node's session is 2");
 	for (int i = 0; i < 2; i++)
 	{
@@ -157,14 +153,12 @@ static void test_number_given_up(void)
 		{
 			fence_encode(bytes, 2, 0, &fence);
 			entry_set_number(bytes, 9, 1);
-			m = forward_of(2, m.ballot, &entry, 1);
+			m = forward_of(2, ballot, &entry, 1);
 			receive(&m);
 		}
 	}
 	sync_all();
-	m = message(PAXOS_ACCEPTED, 2, 0);
-	m.ballot = status().ballot;
-	m.slot = status().end;
+	m = from_follower(PAXOS_ACCEPTED, 2, ballot, status().end);
 	is_u64(m.slot, 5, "a command, a fence on the next number, and that command");
 	receive(&m);
 	ok(next_event(PAXOS_EVENT_RESOLVED, &event) && event.number == 1 && !paxos_may_be_void(core),
@@ -177,15 +171,11 @@ static void test_host_that_does_not_drain(void)
 {
 	static uint8_t bytes[20][LONE_ENTRY_MAX];
 	struct paxos_event event;
-	struct paxos_message m;
 	struct paxos_entry e = command_of(1, 0, 0);
 	uint32_t proposed = 0;
 
 	make_node(&fresh);
-	m = message(PAXOS_ACCEPTED, 2, 0);
-	m.ballot = lead();
-	m.slot = 2;
-	receive(&m);
+	accepted(2, lead(), 2);
 	next_event(PAXOS_EVENT_SESSION, &event);
 	for (; proposed < 20 && paxos_can_propose(core, e.length); proposed++)
 	{
@@ -280,10 +270,7 @@ static void test_fenced_leader(void)
 	receive(&m);
 	ok(fenced() && !paxos_next_message(core, &m) && status().leader_id == 0,
 	   "a fenced leader leads no more and sends nothing");
-	m = message(PAXOS_ACCEPTED, 2, 0);
-	m.ballot = ballot;
-	m.slot = 1;
-	receive(&m);
+	accepted(2, ballot, 1);
 	is_u64(status().chosen, 0, "and chooses nothing");
 }
 

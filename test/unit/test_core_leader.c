@@ -5,33 +5,6 @@
 #include "lone_core.h"
 #include "unit.h"
 
-/* Somebody else has proposed before. */
-static const struct paxos_durable_state met_five = {.promise = {5, 0, 3}, .first_slot = 1};
-
-static bool refused(const struct paxos_message *m)
-{
-	int writes = disk.n_writes;
-
-	return !receive(m) && disk.n_writes == writes;
-}
-
-static struct paxos_message from_follower(enum paxos_message_type type, uint32_t from,
-										  struct paxos_ballot ballot, uint64_t slot)
-{
-	struct paxos_message m = message(type, from, 0);
-
-	m.ballot = ballot;
-	m.slot = slot;
-	return m;
-}
-
-static void accepted(uint32_t from, struct paxos_ballot ballot, uint64_t slot)
-{
-	struct paxos_message m = from_follower(PAXOS_ACCEPTED, from, ballot, slot);
-
-	receive(&m);
-}
-
 /* ---------------------------------------------------------------- phase 1 */
 
 static void test_promises(void)
@@ -115,21 +88,6 @@ static void test_a_lie_about_the_best_log(void)
 	ok(status().end == 3 && status().accepted.round == 1, "and nothing is cut off");
 }
 
-/* A candidate whose log lies at node 2: slots 1 to 3 of ballot 2. */
-static struct paxos_ballot pull_from_two(void)
-{
-	struct paxos_ballot ballot;
-	struct paxos_message m;
-
-	make_node(&met_five);
-	ballot = stand();
-	m = promise_of(2, ballot);
-	m.accepted = (struct paxos_ballot){2, 0, 2};
-	m.end = 3;
-	receive(&m);
-	return ballot;
-}
-
 static bool not_staged(const struct paxos_message *m)
 {
 	int writes = disk.n_writes;
@@ -140,7 +98,7 @@ static bool not_staged(const struct paxos_message *m)
 static void test_chunks(void)
 {
 	struct paxos_entry entries[4] = {noop(), noop(), noop(), noop()};
-	struct paxos_ballot ballot = pull_from_two();
+	struct paxos_ballot ballot = pull_from_two(3);
 	struct paxos_message good = from_follower(PAXOS_CHUNK, 2, ballot, 0);
 	struct paxos_message m;
 
@@ -188,7 +146,7 @@ static void test_chunks(void)
 static void test_chunk_after_step_down(void)
 {
 	struct paxos_entry e = noop();
-	struct paxos_ballot ballot = pull_from_two();
+	struct paxos_ballot ballot = pull_from_two(3);
 	struct paxos_message m = message(PAXOS_PREPARE, 3, ballot.round + 1);
 
 	receive(&m);

@@ -116,18 +116,9 @@ static void test_sync_on_a_full_disk(void)
 
 static void test_chunk_without_room(void)
 {
-	static const struct paxos_durable_state met_five = {.promise = {5, 0, 3}, .first_slot = 1};
-	struct paxos_ballot ballot;
-	struct paxos_message m;
+	struct paxos_ballot ballot = pull_from_two(4 * PAXOS_MAX_BATCH);
+	struct paxos_message m = from_follower(PAXOS_CHUNK, 2, ballot, 0);
 
-	make_node(&met_five);
-	ballot = stand();
-	m = promise_of(2, ballot);
-	m.accepted = (struct paxos_ballot){2, 0, 2};
-	m.end = 4 * PAXOS_MAX_BATCH;
-	receive(&m);
-	m = message(PAXOS_CHUNK, 2, 0);
-	m.ballot = ballot;
 	m.accepted = (struct paxos_ballot){2, 0, 2};
 	m.entries = full_batch();
 	m.n_entries = PAXOS_MAX_BATCH;
@@ -140,21 +131,12 @@ static void test_chunk_without_room(void)
 
 static void test_chunk_on_a_full_disk(void)
 {
-	static const struct paxos_durable_state met_five = {.promise = {5, 0, 3}, .first_slot = 1};
-	struct paxos_ballot ballot;
-	struct paxos_message m;
+	struct paxos_ballot ballot = pull_from_two(PAXOS_MAX_BATCH + 1);
+	struct paxos_message m = from_follower(PAXOS_CHUNK, 2, ballot, 0);
 	int n_writes;
 
-	make_node(&met_five);
-	ballot = stand();
-	m = promise_of(2, ballot);
-	m.accepted = (struct paxos_ballot){2, 0, 2};
-	m.end = PAXOS_MAX_BATCH + 1;
-	receive(&m);
 	paxos_set_accepting(core, false);
 	n_writes = disk.n_writes;
-	m = message(PAXOS_CHUNK, 2, 0);
-	m.ballot = ballot;
 	m.accepted = (struct paxos_ballot){2, 0, 2};
 	m.entries = full_batch();
 	m.n_entries = PAXOS_MAX_BATCH;
@@ -217,9 +199,7 @@ static void test_too_many_commands(void)
 	} while (status().end > end && ++taken < 10);
 	ok(taken > 0 && taken < 10 && status().end == 2 + (uint64_t) taken * PAXOS_MAX_BATCH,
 	   "after %d batches that are not chosen the next is as if lost, whole", taken);
-	m = message(PAXOS_ACCEPTED, 2, 0);
-	m.ballot = ballot;
-	m.slot = status().end;
+	m = from_follower(PAXOS_ACCEPTED, 2, ballot, status().end);
 	sync_all();
 	receive(&m);
 	m = message(PAXOS_FORWARD, 2, 0);

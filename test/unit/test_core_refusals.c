@@ -9,28 +9,6 @@
 
 static const struct paxos_ballot three_of_two = {3, 0, 2};
 
-/* Refused, and neither written nor answered. */
-static bool refused(const struct paxos_message *m)
-{
-	int writes = disk.n_writes;
-	uint64_t before = status().messages_refused;
-	struct paxos_message answer;
-
-	drop_messages();
-	return !receive(m) && disk.n_writes == writes && status().messages_refused == before + 1 &&
-		   !paxos_next_message(core, &answer);
-}
-
-/* Taken as sound, and nothing comes of it. */
-static bool passed_over(const struct paxos_message *m)
-{
-	int writes = disk.n_writes;
-	struct paxos_message answer;
-
-	drop_messages();
-	return receive(m) && disk.n_writes == writes && !paxos_next_message(core, &answer);
-}
-
 /* ---------------------------------------------------------------- any type */
 
 static void test_implausible(void)
