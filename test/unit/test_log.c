@@ -4,8 +4,7 @@
  */
 #include "unit.h"
 
-#include "fake_disk.h"
-#include "log_model.h"
+#include "log_scene.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,40 +16,11 @@ static const struct paxos_ballot one = {1, 0, 1};
 static const struct paxos_ballot two = {2, 0, 2};
 static const struct paxos_ballot three = {3, 0, 1};
 
-struct scene
-{
-	struct fake_disk *disk;
-	struct model *model;
-};
-
-static struct scene open_scene(uint64_t segment_bytes, uint64_t cache_bytes)
-{
-	struct scene scene = {fake_disk_new(1), model_new(1, segment_bytes, cache_bytes)};
-
-	if (model_open(scene.model, fake_disk_ops(scene.disk)) != PLOG_OK ||
-		!model_check_recovered(scene.model, false))
-		abort();
-	return scene;
-}
-
-static enum plog_code reopen(struct scene *scene)
-{
-	model_close(scene->model);
-	fake_disk_crash(scene->disk);
-	return model_open(scene->model, fake_disk_ops(scene->disk));
-}
-
 /* Reopened, and all as it was. */
 static bool reopened_right(struct scene *scene)
 {
-	return reopen(scene) == PLOG_OK && model_check_recovered(scene->model, false) &&
+	return reopen_crashed(scene) == PLOG_OK && model_check_recovered(scene->model, false) &&
 		   !scene->model->state.paxos.damage.damaged;
-}
-
-static void close_scene(struct scene *scene)
-{
-	model_free(scene->model);
-	fake_disk_free(scene->disk);
 }
 
 static unsigned files_with(const struct fake_disk *disk, const char *prefix)
@@ -155,7 +125,7 @@ static void record_is_bound_to_its_place(void)
 
 static void every_write_comes_back(void)
 {
-	struct scene scene = open_scene(65536, 0);
+	struct scene scene = open_scene(1, 65536, 0);
 	struct model *model = scene.model;
 	bool written = model_promise(model, one) == PLOG_OK && model_append(model, one, 5, 300) == PLOG_OK;
 
@@ -187,7 +157,7 @@ static void every_write_comes_back(void)
 /* What is staged and not installed does not count, and is staged again from its begin. */
 static void staging_over_restart(void)
 {
-	struct scene scene = open_scene(65536, 1000);
+	struct scene scene = open_scene(1, 65536, 1000);
 	struct model *model = scene.model;
 	struct paxos_entry entries[4];
 	uint8_t bytes[100] = {1};
@@ -206,8 +176,8 @@ static void staging_over_restart(void)
 	ok(model_append(model, one, 3, 100) == PLOG_OK && plog_write(model->log, &stage, NULL) == PLOG_OK &&
 		   plog_sync(model->log, &durable, NULL) == PLOG_OK && durable == 2,
 	   "entries, then staged ones");
-	ok(reopen(&scene) == PLOG_OK && model->state.paxos.end == 3 && model->state.paxos.accepted.round == 1 &&
-		   model->state.paxos.promise.round == 2,
+	ok(reopen_crashed(&scene) == PLOG_OK && model->state.paxos.end == 3 &&
+		   model->state.paxos.accepted.round == 1 && model->state.paxos.promise.round == 2,
 	   "staged entries are not part of the log, their ballot is promised");
 	model->durable = model->last;
 	model->highest = two;
@@ -221,7 +191,7 @@ static void staging_over_restart(void)
 static void large_records(void)
 {
 	static uint8_t bytes[300000];
-	struct scene scene = open_scene(32768, 0);
+	struct scene scene = open_scene(1, 32768, 0);
 	struct paxos_entry entry = {bytes, sizeof bytes};
 	struct paxos_entry got;
 	struct paxos_write write = {.id = 1,
@@ -237,7 +207,7 @@ static void large_records(void)
 	ok(plog_write(scene.model->log, &write, NULL) == PLOG_OK &&
 		   plog_sync(scene.model->log, &durable, NULL) == PLOG_OK && durable == 1,
 	   "a record larger than a segment gets one of its own size");
-	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.end == 1 &&
+	ok(reopen_crashed(&scene) == PLOG_OK && scene.model->state.paxos.end == 1 &&
 		   plog_read(scene.model->log, 1, &got, NULL) == PLOG_OK && got.length == sizeof bytes &&
 		   memcmp(got.bytes, bytes, sizeof bytes) == 0,
 	   "and comes back");
@@ -246,7 +216,7 @@ static void large_records(void)
 
 static void many_small_lives(void)
 {
-	struct scene scene = open_scene(65536, 0);
+	struct scene scene = open_scene(1, 65536, 0);
 	bool right = true;
 	uint64_t bytes;
 
@@ -261,7 +231,7 @@ static void many_small_lives(void)
 
 static void trim_and_recycle(void)
 {
-	struct scene scene = open_scene(32768, 0);
+	struct scene scene = open_scene(1, 32768, 0);
 	struct model *model = scene.model;
 	bool written = true;
 	uint64_t before;
@@ -283,7 +253,7 @@ static void trim_and_recycle(void)
 
 static void prepared_segments(void)
 {
-	struct scene scene = open_scene(32768, 0);
+	struct scene scene = open_scene(1, 32768, 0);
 	struct plog_options three_files = scene.model->options;
 	bool written = true;
 
@@ -305,7 +275,7 @@ static void prepared_segments(void)
 
 static void metadata_copies(void)
 {
-	struct scene scene = open_scene(32768, 0);
+	struct scene scene = open_scene(1, 32768, 0);
 	struct model *model = scene.model;
 
 	ok(plog_set_config(model->log, (const uint8_t *) "members", 7, NULL) == PLOG_OK &&
@@ -326,18 +296,18 @@ static void metadata_copies(void)
 	model_close(model);
 	fake_disk_flip(scene.disk, "/log/metadata.1", 50, 1);
 	fake_disk_flip(scene.disk, "/log/metadata.2", 50, 1);
-	ok(reopen(&scene) == PLOG_CORRUPT && strstr(model->error.message, "metadata.1") != NULL &&
+	ok(reopen_crashed(&scene) == PLOG_CORRUPT && strstr(model->error.message, "metadata.1") != NULL &&
 		   strstr(model->error.message, "metadata.2") != NULL,
 	   "both bad: %s", model->error.message);
 	fake_disk_remove(scene.disk, "/log/metadata.1");
 	fake_disk_remove(scene.disk, "/log/metadata.2");
-	ok(reopen(&scene) == PLOG_CORRUPT, "both missing, with a log there: %s", model->error.message);
+	ok(reopen_crashed(&scene) == PLOG_CORRUPT, "both missing, with a log there: %s", model->error.message);
 	close_scene(&scene);
 }
 
 static void lock_and_strangers(void)
 {
-	struct scene scene = open_scene(32768, 0);
+	struct scene scene = open_scene(1, 32768, 0);
 	struct model *second = model_new(2, 32768, 0);
 	char pid[32];
 	int handle;
@@ -362,7 +332,7 @@ static void lock_and_strangers(void)
 
 static void foreign_and_unknown(void)
 {
-	struct scene scene = open_scene(32768, 0);
+	struct scene scene = open_scene(1, 32768, 0);
 	struct scene other = {fake_disk_new(2), model_new(2, 32768, 0)};
 	struct paxos_id id = {{9}};
 	uint8_t block[PLOG_BLOCK];
@@ -378,11 +348,12 @@ static void foreign_and_unknown(void)
 	ok(format_get_header(block, &header) == FORMAT_GOOD, "the header of the first segment");
 	format_put_record(block, &record, &header.identity, header.data_offset);
 	fake_disk_put(scene.disk, "/log/segment.0000000000000001", header.data_offset, block, PLOG_RECORD_HEADER);
-	ok(reopen(&scene) == PLOG_UNKNOWN, "a record type not known stops the start: %s",
+	ok(reopen_crashed(&scene) == PLOG_UNKNOWN, "a record type not known stops the start: %s",
 	   scene.model->error.message);
 	fake_disk_get(scene.disk, "/log/segment.0000000000000001", 0, block, sizeof block);
 	fake_disk_put(other.disk, "/log/segment.0000000000000001", 0, block, sizeof block);
-	ok(reopen(&other) == PLOG_CORRUPT, "a segment of another store too: %s", other.model->error.message);
+	ok(reopen_crashed(&other) == PLOG_CORRUPT, "a segment of another store too: %s",
+	   other.model->error.message);
 	close_scene(&other);
 	close_scene(&scene);
 }
@@ -391,7 +362,7 @@ static void foreign_and_unknown(void)
 
 static void full_disk(void)
 {
-	struct scene scene = open_scene(32768, 0);
+	struct scene scene = open_scene(1, 32768, 0);
 	struct model *model = scene.model;
 	enum plog_code code = PLOG_OK;
 	uint64_t last;
@@ -419,7 +390,7 @@ static void full_disk(void)
 	while (files_with(scene.disk, "/log/prepared.") > 0)
 		remove_first(scene.disk, "/log/prepared.");
 	fake_disk_set_capacity(scene.disk, 0);
-	ok(reopen(&scene) == PLOG_NO_SPACE, "a start needs room for a segment");
+	ok(reopen_crashed(&scene) == PLOG_NO_SPACE, "a start needs room for a segment");
 	fake_disk_set_capacity(scene.disk, 1u << 30);
 	ok(reopened_right(&scene), "and with it goes on");
 	close_scene(&scene);
@@ -433,7 +404,7 @@ static void full_disk_is_read(void)
 
 	for (int filled = 9; filled < 16 && right; filled++)
 	{
-		struct scene scene = open_scene(32768, 0);
+		struct scene scene = open_scene(1, 32768, 0);
 		struct model *model = scene.model;
 
 		fake_disk_set_capacity(scene.disk, 32768 + 3 * PLOG_BLOCK);
@@ -462,7 +433,7 @@ static void full_disk_is_read(void)
 
 static void full_disk_keeps_promises(void)
 {
-	struct scene scene = open_scene(32768, 0);
+	struct scene scene = open_scene(1, 32768, 0);
 	struct model *model = scene.model;
 	enum plog_code code = PLOG_OK;
 
@@ -482,7 +453,7 @@ static void full_disk_keeps_promises(void)
 
 static void failed_sync(void)
 {
-	struct scene scene = open_scene(32768, 0);
+	struct scene scene = open_scene(1, 32768, 0);
 	struct model *model = scene.model;
 	uint64_t durable;
 
@@ -496,14 +467,14 @@ static void failed_sync(void)
 	fake_disk_kill(scene.disk);
 	ok(model_open(model, fake_disk_ops(scene.disk)) == PLOG_OK && model->state.paxos.end == 2,
 	   "the next life finds what the page cache shows");
-	ok(reopen(&scene) == PLOG_OK && model->state.paxos.end == 2,
+	ok(reopen_crashed(&scene) == PLOG_OK && model->state.paxos.end == 2,
 	   "and has made it durable before it said so: it survives the power loss after it");
 	close_scene(&scene);
 }
 
 static void rot_while_running(void)
 {
-	struct scene scene = open_scene(65536, 0);
+	struct scene scene = open_scene(1, 65536, 0);
 	struct paxos_entry entry;
 
 	if (model_append(scene.model, one, 3, 500) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
@@ -536,7 +507,7 @@ static void lack_of_memory(void)
 
 	for (uint64_t allowed = 0; allowed < 60; allowed++)
 	{
-		struct scene scene = open_scene(32768, 0);
+		struct scene scene = open_scene(1, 32768, 0);
 		struct model *model = scene.model;
 		struct paxos_write write = {
 			.id = 1, .type = PAXOS_WRITE_APPEND, .epoch = 1, .ballot = one, .first_slot = 1};
@@ -562,11 +533,11 @@ static void lack_of_memory(void)
 		refused += code == PLOG_MEMORY;
 		wrong += code != PLOG_MEMORY && code != PLOG_OK;
 		model_close(model);
-		code = reopen(&scene);
+		code = reopen_crashed(&scene);
 		refused += code == PLOG_MEMORY;
 		wrong += code != PLOG_MEMORY && code != PLOG_OK;
 		plog_set_allocator(realloc, free);
-		wrong += reopen(&scene) != PLOG_OK || model->state.paxos.damage.damaged ||
+		wrong += reopen_crashed(&scene) != PLOG_OK || model->state.paxos.damage.damaged ||
 				 model->state.paxos.end < durable * 4;
 		close_scene(&scene);
 	}

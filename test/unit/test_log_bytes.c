@@ -4,8 +4,7 @@
  */
 #include "unit.h"
 
-#include "fake_disk.h"
-#include "log_model.h"
+#include "log_scene.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,35 +15,6 @@ static const struct paxos_ballot one = {1, 0, 1};
 static const struct paxos_ballot two = {2, 0, 2};
 
 static const char first_segment[] = "/log/segment.0000000000000001";
-
-struct scene
-{
-	struct fake_disk *disk;
-	struct model *model;
-};
-
-static struct scene open_scene(void)
-{
-	struct scene scene = {fake_disk_new(1), model_new(1, 32768, 0)};
-
-	if (model_open(scene.model, fake_disk_ops(scene.disk)) != PLOG_OK ||
-		!model_check_recovered(scene.model, false))
-		abort();
-	return scene;
-}
-
-static enum plog_code reopen(struct scene *scene)
-{
-	model_close(scene->model);
-	fake_disk_kill(scene->disk);
-	return model_open(scene->model, fake_disk_ops(scene->disk));
-}
-
-static void close_scene(struct scene *scene)
-{
-	model_free(scene->model);
-	fake_disk_free(scene->disk);
-}
 
 static bool says(const struct scene *scene, const char *text)
 {
@@ -113,10 +83,10 @@ enum
 
 static void later_version(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 
 	change_header(&scene, HEADER_VERSION, PLOG_FORMAT_VERSION + 1, 4);
-	ok(reopen(&scene) == PLOG_UNKNOWN && says(&scene, first_segment + 5),
+	ok(reopen_killed(&scene) == PLOG_UNKNOWN && says(&scene, first_segment + 5),
 	   "a segment of a later version stops the start: %s", scene.model->error.message);
 	close_scene(&scene);
 }
@@ -128,11 +98,11 @@ static void impossible_data_offset(void)
 
 	for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++)
 	{
-		struct scene scene = open_scene();
+		struct scene scene = open_scene(1, 32768, 0);
 
 		append_and_sync(&scene, 3);
 		change_header(&scene, HEADER_DATA, offsets[i], 8);
-		ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.damage.damaged &&
+		ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.damage.damaged &&
 			   scene.model->state.paxos.end == 0,
 		   "a header whose data begin at %u is no header", (unsigned) offsets[i]);
 		close_scene(&scene);
@@ -141,12 +111,12 @@ static void impossible_data_offset(void)
 
 static void header_of_another_number(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 
 	append_and_sync(&scene, 3);
 	model_close(scene.model);
 	change_field(scene.disk, first_segment, 0, HEADER_SEGMENT, 7, 8);
-	ok(reopen(&scene) == PLOG_OK && !scene.model->state.paxos.damage.damaged &&
+	ok(reopen_killed(&scene) == PLOG_OK && !scene.model->state.paxos.damage.damaged &&
 		   scene.model->state.paxos.end == 3,
 	   "a first copy of the header that belongs to another segment is passed over for the second");
 	close_scene(&scene);
@@ -154,10 +124,10 @@ static void header_of_another_number(void)
 
 static void chain_that_runs_backwards(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 
 	change_header(&scene, HEADER_PREVIOUS, 1, 8);
-	ok(reopen(&scene) == PLOG_CORRUPT && says(&scene, "not before it"),
+	ok(reopen_killed(&scene) == PLOG_CORRUPT && says(&scene, "not before it"),
 	   "a segment that continues from itself: %s", scene.model->error.message);
 	close_scene(&scene);
 }
@@ -165,7 +135,7 @@ static void chain_that_runs_backwards(void)
 /* Shorter than any segment, so that not even its markers are there. */
 static void stub_of_a_segment(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 	const struct file_ops *ops = fake_disk_ops(scene.disk);
 	uint8_t bytes[100] = {1};
 	int handle;
@@ -175,7 +145,7 @@ static void stub_of_a_segment(void)
 	handle = ops->open(ops->context, "/log/segment.0000000000000002", true, false);
 	ops->pwrite(ops->context, handle, bytes, sizeof bytes, 0);
 	ops->close(ops->context, handle);
-	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.damage.damaged &&
+	ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.damage.damaged &&
 		   scene.model->state.paxos.end == 2 && scene.model->state.paxos.damage.lowest_written == 1,
 	   "a segment cut down to a stub is damage; what lies before it is kept");
 	close_scene(&scene);
@@ -220,12 +190,12 @@ static void records_that_do_not_fit(void)
 
 	for (size_t i = 0; i < sizeof records / sizeof records[0]; i++)
 	{
-		struct scene scene = open_scene();
+		struct scene scene = open_scene(1, 32768, 0);
 
 		append_and_sync(&scene, 2);
 		model_close(scene.model);
 		add_record(&scene, records[i].record, 2);
-		ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.end == 2 &&
+		ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.end == 2 &&
 			   scene.model->state.paxos.promise.round == 1 && !scene.model->state.paxos.damage.damaged,
 		   "%s, not covered by a marker, is cut off", records[i].what);
 		close_scene(&scene);
@@ -235,7 +205,7 @@ static void records_that_do_not_fit(void)
 /* The same where a marker of a completed sync covers it: then it is damage. */
 static void covered_record_that_does_not_fit(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 	struct plog_record record = {
 		.length = PLOG_RECORD_HEADER + 200, .type = PLOG_RECORD_ENTRY, .ballot = one, .slot = 9};
 	uint8_t bytes[PLOG_RECORD_HEADER + 200];
@@ -251,7 +221,7 @@ static void covered_record_that_does_not_fit(void)
 	fake_disk_get(scene.disk, first_segment, header.data_offset, bytes, sizeof bytes);
 	format_put_record(bytes, &record, &header.identity, header.data_offset);
 	fake_disk_put(scene.disk, first_segment, header.data_offset, bytes, sizeof bytes);
-	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.damage.damaged &&
+	ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.damage.damaged &&
 		   scene.model->state.paxos.end == 0 && scene.model->state.paxos.damage.named_slot == 3,
 	   "a good record that does not fit is damage where a completed sync covers it");
 	close_scene(&scene);
@@ -259,7 +229,7 @@ static void covered_record_that_does_not_fit(void)
 
 static void record_of_a_later_version(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 	struct plog_segment_header header;
 	uint8_t block[PLOG_BLOCK];
 	uint8_t bytes[PLOG_RECORD_HEADER] = {0};
@@ -280,7 +250,7 @@ static void record_of_a_later_version(void)
 	put64(bound + 32, header.data_offset);
 	put32(bytes, plog_crc32c(plog_crc32c(0, bound, sizeof bound), bytes + 4, sizeof bytes - 4));
 	fake_disk_put(scene.disk, first_segment, header.data_offset, bytes, sizeof bytes);
-	ok(reopen(&scene) == PLOG_UNKNOWN && says(&scene, "version 2"),
+	ok(reopen_killed(&scene) == PLOG_UNKNOWN && says(&scene, "version 2"),
 	   "a record of a later version stops the start: %s", scene.model->error.message);
 	close_scene(&scene);
 }
@@ -300,33 +270,33 @@ enum
 
 static void metadata_of_later_version(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 
 	model_close(scene.model);
 	change_field(scene.disk, "/log/metadata.2", 0, METADATA_VERSION, PLOG_FORMAT_VERSION + 1, 4);
-	ok(reopen(&scene) == PLOG_UNKNOWN && says(&scene, "metadata.2"),
+	ok(reopen_killed(&scene) == PLOG_UNKNOWN && says(&scene, "metadata.2"),
 	   "metadata of a later version stop the start: %s", scene.model->error.message);
 	close_scene(&scene);
 }
 
 static void metadata_that_cannot_be(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 	uint8_t zeros[8] = {0};
 
 	if (model_promise(scene.model, two) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
 		abort();
 	model_close(scene.model);
 	change_field(scene.disk, "/log/metadata.1", 0, METADATA_CONFIG_LENGTH, PLOG_CONFIG_MAX + 1, 4);
-	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 2 &&
+	ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 2 &&
 		   scene.model->state.config_length == 0,
 	   "a copy whose configuration can't fit is a bad copy; the other serves");
 	model_close(scene.model);
 	change_field(scene.disk, "/log/metadata.1", 0, METADATA_STORE, 99, 8);
-	ok(reopen(&scene) == PLOG_CORRUPT && says(&scene, "different stores"), "copies of two stores: %s",
+	ok(reopen_killed(&scene) == PLOG_CORRUPT && says(&scene, "different stores"), "copies of two stores: %s",
 	   scene.model->error.message);
 	fake_disk_put(scene.disk, "/log/metadata.1", 0, zeros, sizeof zeros);
-	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 2,
+	ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 2,
 	   "with one of them bad, the other");
 	close_scene(&scene);
 }
@@ -338,7 +308,7 @@ static void copies_that_disagree(void)
 	{
 		for (int newer = 1; newer <= 2; newer++)
 		{
-			struct scene scene = open_scene();
+			struct scene scene = open_scene(1, 32768, 0);
 			const char *copy = higher == 1 ? "/log/metadata.1" : "/log/metadata.2";
 			const char *newest = newer == 1 ? "/log/metadata.1" : "/log/metadata.2";
 
@@ -346,7 +316,7 @@ static void copies_that_disagree(void)
 			change_field(scene.disk, copy, 0, METADATA_PROMISE, 9, 8);
 			change_field(scene.disk, copy, 0, METADATA_RUN, 40, 8);
 			change_field(scene.disk, newest, 0, METADATA_SEQUENCE, 1000, 8);
-			ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 9 &&
+			ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 9 &&
 				   scene.model->state.run == 41,
 			   "copy %d has promised and run more, copy %d is the newer: neither falls (B4)", higher, newer);
 			close_scene(&scene);
@@ -357,7 +327,7 @@ static void copies_that_disagree(void)
 /* A promise of a later epoch counts more than a higher one of an earlier. */
 static void promises_of_two_epochs(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 
 	model_close(scene.model);
 	change_field(scene.disk, "/log/metadata.1", 0, METADATA_PROMISE, 9, 8);
@@ -365,14 +335,14 @@ static void promises_of_two_epochs(void)
 	change_field(scene.disk, "/log/metadata.2", 0, METADATA_PROMISE, 3, 8);
 	change_field(scene.disk, "/log/metadata.2", 0, METADATA_PROMISE_EPOCH, 2, 8);
 	change_field(scene.disk, "/log/metadata.1", 0, METADATA_SEQUENCE, 1000, 8);
-	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 3,
+	ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 3,
 	   "the promise of the later epoch is kept, though the other copy is newer");
 	close_scene(&scene);
 }
 
 static void short_metadata(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 	const struct file_ops *ops = fake_disk_ops(scene.disk);
 	uint8_t bytes[100] = {0};
 	int handle;
@@ -384,7 +354,7 @@ static void short_metadata(void)
 	handle = ops->open(ops->context, "/log/metadata.1", true, false);
 	ops->pwrite(ops->context, handle, bytes, sizeof bytes, 0);
 	ops->close(ops->context, handle);
-	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 2 &&
+	ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 2 &&
 		   fake_disk_size(scene.disk, "/log/metadata.1") == PLOG_BLOCK,
 	   "a copy that is too short is made whole from the other");
 	close_scene(&scene);
@@ -393,7 +363,7 @@ static void short_metadata(void)
 /* A promise of a later epoch replaces one of an earlier; a lower one of the same epoch does not. */
 static void promises_taken(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 	struct paxos_write write = {.id = 1, .type = PAXOS_WRITE_PROMISE, .epoch = 1, .ballot = {5, 0, 1}};
 	uint64_t durable;
 
@@ -402,14 +372,14 @@ static void promises_taken(void)
 	write.ballot.round = 4;
 	plog_write(scene.model->log, &write, NULL);
 	plog_sync(scene.model->log, &durable, NULL);
-	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 5,
+	ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 5,
 	   "a promise never falls (S4)");
 	write.id = 1;
 	write.epoch = 2;
 	write.ballot.round = 2;
 	plog_write(scene.model->log, &write, NULL);
 	plog_sync(scene.model->log, &durable, NULL);
-	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 2,
+	ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.promise.round == 2,
 	   "but a later epoch has its own");
 	close_scene(&scene);
 }
@@ -419,14 +389,14 @@ static void promises_taken(void)
 /* T5: behind a snapshot the log begins where no entry is yet. */
 static void trimmed_beyond_the_end(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 	struct paxos_durable_state *got = &scene.model->state.paxos;
 
 	append_and_sync(&scene, 3);
-	ok(plog_trim(scene.model->log, 9, &scene.model->error) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+	ok(plog_trim(scene.model->log, 9, &scene.model->error) == PLOG_OK && reopen_killed(&scene) == PLOG_OK &&
 		   got->first_slot == 9 && got->end == 8 && !got->damage.damaged,
 	   "a log of 3 entries that is to begin at slot 9 is empty there");
-	ok(plog_trim(scene.model->log, 5, &scene.model->error) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+	ok(plog_trim(scene.model->log, 5, &scene.model->error) == PLOG_OK && reopen_killed(&scene) == PLOG_OK &&
 		   got->first_slot == 9,
 	   "and never begins earlier again");
 	close_scene(&scene);
@@ -435,29 +405,29 @@ static void trimmed_beyond_the_end(void)
 /* T5: that a snapshot is being installed lasts, and keeps what it may yet need, until it is or is given up. */
 static void restoring(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 	struct plog_error *error = &scene.model->error;
 	uint64_t before;
 
 	append_and_sync(&scene, 40);
 	before = plog_bytes(scene.model->log);
-	ok(plog_begin_restore(scene.model->log, 90, error) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+	ok(plog_begin_restore(scene.model->log, 90, error) == PLOG_OK && reopen_killed(&scene) == PLOG_OK &&
 		   scene.model->state.restoring == 90 && scene.model->state.paxos.end == 40,
 	   "that a snapshot is being installed is known after a restart");
 	ok(plog_trim(scene.model->log, 30, error) == PLOG_OK && plog_bytes(scene.model->log) >= before &&
-		   reopen(&scene) == PLOG_OK && scene.model->state.paxos.first_slot == 1 &&
+		   reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.first_slot == 1 &&
 		   scene.model->state.restoring == 90,
 	   "until it is there nothing is trimmed");
-	ok(plog_begin_restore(scene.model->log, 0, error) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+	ok(plog_begin_restore(scene.model->log, 0, error) == PLOG_OK && reopen_killed(&scene) == PLOG_OK &&
 		   scene.model->state.restoring == 0 && scene.model->state.paxos.first_slot == 1,
 	   "it may be given up");
 	ok(plog_begin_restore(scene.model->log, 90, error) == PLOG_OK &&
-		   plog_trim(scene.model->log, 91, error) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+		   plog_trim(scene.model->log, 91, error) == PLOG_OK && reopen_killed(&scene) == PLOG_OK &&
 		   scene.model->state.restoring == 0 && scene.model->state.paxos.first_slot == 91 &&
 		   scene.model->state.paxos.end == 90,
 	   "once it is there the log goes on behind it");
 	ok(plog_begin_restore(scene.model->log, 80, error) == PLOG_OK &&
-		   plog_trim(scene.model->log, 81, error) == PLOG_OK && reopen(&scene) == PLOG_OK &&
+		   plog_trim(scene.model->log, 81, error) == PLOG_OK && reopen_killed(&scene) == PLOG_OK &&
 		   scene.model->state.restoring == 0 && scene.model->state.paxos.first_slot == 91,
 	   "one as of an earlier slot ends, too, and moves nothing");
 	close_scene(&scene);
@@ -466,7 +436,7 @@ static void restoring(void)
 /* What a retention keeps: whole segments, the newest ones. */
 static void retained(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 	struct plog *log = scene.model->log;
 	uint64_t all;
 	uint64_t from;
@@ -492,13 +462,13 @@ static void retained(void)
 /* A long log is trimmed at once; its files go a few at a time, as the host has it. */
 static void trim_by_and_by(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 	struct plog *log;
 	uint64_t before;
 	int calls = 1;
 
 	scene.model->options.trim_files_max = 2;
-	if (reopen(&scene) != PLOG_OK)
+	if (reopen_killed(&scene) != PLOG_OK)
 		abort();
 	for (int i = 0; i < 120; i++)
 		if (model_append(scene.model, one, 1, 2000) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
@@ -519,7 +489,7 @@ static void trim_by_and_by(void)
 			abort();
 	is_u64((uint64_t) calls, (before / 32768 - 1 + 1) / 2, "by calls of two files each");
 	is_u64(plog_bytes(log), 32768, "what is written to stays");
-	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.first_slot == 121 &&
+	ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.first_slot == 121 &&
 		   scene.model->state.paxos.end == 120,
 	   "an empty log comes back as one");
 	close_scene(&scene);
@@ -528,7 +498,7 @@ static void trim_by_and_by(void)
 /* A trim that waits for room is a record of the log's own, which no write id names. */
 static void trim_without_room(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 	uint64_t durable = 0;
 	enum plog_code code = PLOG_OK;
 
@@ -547,7 +517,7 @@ static void trim_without_room(void)
 	fake_disk_set_capacity(scene.disk, 1u << 30);
 	ok(plog_sync(scene.model->log, &durable, &scene.model->error) == PLOG_OK && durable == scene.model->id,
 	   "with room all is");
-	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.first_slot == 2 &&
+	ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.first_slot == 2 &&
 		   !scene.model->state.paxos.damage.damaged,
 	   "the trim too");
 	close_scene(&scene);
@@ -556,18 +526,18 @@ static void trim_without_room(void)
 /* Both copies of the metadata brought back from before the log was written to. */
 static void metadata_of_before_the_log(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 
 	append_and_sync(&scene, 1);
 	model_close(scene.model);
 	change_field(scene.disk, "/log/metadata.1", 0, METADATA_RUN, 0, 8);
 	change_field(scene.disk, "/log/metadata.2", 0, METADATA_RUN, 0, 8);
-	ok(reopen(&scene) == PLOG_CORRUPT && says(&scene, "written to"), "metadata older than the log: %s",
+	ok(reopen_killed(&scene) == PLOG_CORRUPT && says(&scene, "written to"), "metadata older than the log: %s",
 	   scene.model->error.message);
 	change_header(&scene, HEADER_DATA, 1, 8);
-	ok(reopen(&scene) == PLOG_CORRUPT, "also where the log's header is lost");
+	ok(reopen_killed(&scene) == PLOG_CORRUPT, "also where the log's header is lost");
 	change_header(&scene, HEADER_VERSION, 2, 4);
-	ok(reopen(&scene) == PLOG_UNKNOWN, "or of a later version");
+	ok(reopen_killed(&scene) == PLOG_UNKNOWN, "or of a later version");
 	close_scene(&scene);
 }
 
@@ -586,13 +556,13 @@ static void nothing_to_prepare_in(void)
 
 static void no_segments(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 
 	append_and_sync(&scene, 1);
 	model_close(scene.model);
 	fake_disk_remove(scene.disk, first_segment);
-	ok(reopen(&scene) == PLOG_CORRUPT && says(&scene, "no segment file"), "metadata without a segment: %s",
-	   scene.model->error.message);
+	ok(reopen_killed(&scene) == PLOG_CORRUPT && says(&scene, "no segment file"),
+	   "metadata without a segment: %s", scene.model->error.message);
 	close_scene(&scene);
 }
 
@@ -645,7 +615,7 @@ static void long_directory_name(void)
 
 static void many_leftovers(void)
 {
-	struct scene scene = open_scene();
+	struct scene scene = open_scene(1, 32768, 0);
 	const struct file_ops *ops = fake_disk_ops(scene.disk);
 	unsigned left = 0;
 
@@ -657,12 +627,12 @@ static void many_leftovers(void)
 		snprintf(path, sizeof path, "/log/%s.%d", i % 2 == 0 ? "preparing" : "prepared", i);
 		ops->close(ops->context, ops->open(ops->context, path, true, false));
 	}
-	ok(reopen(&scene) == PLOG_OK, "a start over seventy files of earlier lives, none of them of use");
+	ok(reopen_killed(&scene) == PLOG_OK, "a start over seventy files of earlier lives, none of them of use");
 	for (size_t i = 0; fake_disk_name(scene.disk, i) != NULL; i++)
 		left += strncmp(fake_disk_name(scene.disk, i), "/log/preparing.", 15) == 0;
 	is_u64(left, 0, "those that were being prepared are gone, however many");
 	append_and_sync(&scene, 1);
-	ok(reopen(&scene) == PLOG_OK && scene.model->state.paxos.end == 1,
+	ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.end == 1,
 	   "and none of the others was taken for a segment");
 	close_scene(&scene);
 }

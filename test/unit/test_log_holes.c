@@ -5,8 +5,7 @@
  */
 #include "unit.h"
 
-#include "fake_disk.h"
-#include "log_model.h"
+#include "log_scene.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,40 +20,16 @@ static const struct paxos_ballot two = {2, 0, 2};
 
 static const char first_segment[] = "/log/segment.0000000000000001";
 
-struct scene
-{
-	struct fake_disk *disk;
-	struct model *model;
-};
-
-static struct scene open_scene(uint64_t seed, uint64_t segment_bytes)
-{
-	struct scene scene = {fake_disk_new(seed), model_new(seed, segment_bytes, 0)};
-
-	if (model_open(scene.model, fake_disk_ops(scene.disk)) != PLOG_OK ||
-		!model_check_recovered(scene.model, false))
-		abort();
-	return scene;
-}
-
 static enum plog_code reopen(struct scene *scene)
 {
-	model_close(scene->model);
-	fake_disk_kill(scene->disk);
 	scene->model->id = 0;
-	return model_open(scene->model, fake_disk_ops(scene->disk));
-}
-
-static void close_scene(struct scene *scene)
-{
-	model_free(scene->model);
-	fake_disk_free(scene->disk);
+	return reopen_killed(scene);
 }
 
 /* Syncs of that many entries each at ballot 1, all known completed. */
 static struct scene entries(unsigned syncs, unsigned each)
 {
-	struct scene scene = open_scene(1, 65536);
+	struct scene scene = open_scene(1, 65536, 0);
 
 	for (unsigned i = 0; i < syncs; i++)
 		if (model_append(scene.model, one, each, PAYLOAD) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
@@ -212,7 +187,7 @@ static void several(void)
 
 static void too_many(void)
 {
-	struct scene scene = open_scene(1, 1u << 20);
+	struct scene scene = open_scene(1, 1u << 20, 0);
 
 	for (int i = 0; i < 140; i++)
 		if (model_append(scene.model, one, 1, PAYLOAD) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
@@ -358,7 +333,7 @@ static void restored_at_start(void)
 /* The segment that a slot's record rotted in may go before the record that put the slot back. */
 static void repaired_and_trimmed(void)
 {
-	struct scene scene = open_scene(1, 32768);
+	struct scene scene = open_scene(1, 32768, 0);
 	const struct paxos_durable_state *got = &scene.model->state.paxos;
 	const struct model_log *truth;
 	uint64_t room;
@@ -465,7 +440,7 @@ static bool trims_well(struct scene *scene, const struct model_log *truth)
 
 static bool holes_of_a_random_log(uint64_t seed, unsigned *repairs)
 {
-	struct scene scene = open_scene(seed, 32768);
+	struct scene scene = open_scene(seed, 32768, 0);
 	struct model *model = scene.model;
 	const struct paxos_durable_state *got = &model->state.paxos;
 	static struct model_log truth;
