@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "free_port.h"
 #include "transport/frame.h"
 #include "unit.h"
 
@@ -174,20 +175,6 @@ static unsigned lines_with(const struct host *h, const char *words)
 }
 
 /* ---------------------------------------------------------------- the nodes */
-
-/* A port that no one uses now. */
-static uint16_t free_port(void)
-{
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t length = sizeof(in);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (bind(fd, (struct sockaddr *) &in, length) != 0 ||
-		getsockname(fd, (struct sockaddr *) &in, &length) != 0)
-		abort();
-	close(fd);
-	return ntohs(in.sin_port);
-}
 
 static struct paxos_id store_of(uint32_t node_id)
 {

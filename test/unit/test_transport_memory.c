@@ -6,16 +6,13 @@
  */
 #include "transport/transport.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "free_port.h"
 #include "unit.h"
 
 #define VALUE_BYTES (400u << 10)
@@ -100,19 +97,6 @@ static uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t) ts.tv_sec * 10000 + (uint64_t) ts.tv_nsec / 100000;
-}
-
-static uint16_t free_port(void)
-{
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t length = sizeof(in);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (bind(fd, (struct sockaddr *) &in, length) != 0 ||
-		getsockname(fd, (struct sockaddr *) &in, &length) != 0)
-		abort();
-	close(fd);
-	return ntohs(in.sin_port);
 }
 
 static void turn(void)
