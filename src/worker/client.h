@@ -3,6 +3,8 @@
  *
  * Every function here waits interruptibly and raises the errors of DESIGN section 5 itself: 53000, 53100,
  * 55000, 57014 (before hand-off), 40003 (after it), 25006.  Callers check only their own arguments.
+ *
+ * What commands, conditions, names and entries are made of comes with it from the core: data and no more.
  */
 #ifndef PAXOSKV_CLIENT_H
 #define PAXOSKV_CLIENT_H

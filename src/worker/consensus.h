@@ -122,6 +122,10 @@ extern void host_sync(void);
 extern void host_complete_sync_when_idle(void);
 /* Streams chosen entries to the apply worker. */
 extern void host_pump_feed(void);
+/* T5: the core hears that the database holds another's table, and the log begins behind it. */
+extern void host_restored(const struct paxos_restored *restored);
+/* T5: the log says no more that one is being installed: it did not commit. */
+extern void host_give_up_restore(void);
 extern const struct transport_callbacks host_transport_callbacks;
 
 /* ---- consensus_formation.c */

@@ -431,19 +431,14 @@ static void finish_restore(uint64 slot)
 	plog_refresh_state(consensus.log, &consensus.state);
 	if (consensus.core == NULL)
 		return;
-	paxos_restored(consensus.core, &restored);
-	host_pump_writes();
+	host_restored(&restored);
 	status_refresh(true);
 }
 
 /* Its transaction never committed: the database is what it was before. */
 static void forget_restore(void)
 {
-	struct plog_error error;
-	enum plog_code code = plog_begin_restore(consensus.log, 0, &error);
-
-	if (code != PLOG_OK && code != PLOG_NO_SPACE)
-		consensus_log_failed(&error);
+	host_give_up_restore();
 	consensus.state.restoring = 0;
 }
 

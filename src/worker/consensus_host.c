@@ -201,6 +201,25 @@ void host_complete_sync_when_idle(void)
 		consensus_log_failed(&error);
 }
 
+/* ---------------------------------------------------------------- a table in place of entries */
+
+void host_restored(const struct paxos_restored *restored)
+{
+	host_note_input("restored");
+	paxos_restored(consensus.core, restored);
+	host_pump_writes();
+}
+
+void host_give_up_restore(void)
+{
+	struct plog_error error;
+	enum plog_code code = plog_begin_restore(consensus.log, 0, &error);
+
+	/* Without space it is overwritten by the next one, or at the next start. */
+	if (code != PLOG_OK && code != PLOG_NO_SPACE)
+		consensus_log_failed(&error);
+}
+
 /* ---------------------------------------------------------------- messages */
 
 void host_pump_messages(void)

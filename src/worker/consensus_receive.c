@@ -209,17 +209,6 @@ static void release(bool loaded)
 	go_to(RECEIVE_RELEASING);
 }
 
-/* It did not commit, after the log had said that it would, or was to say so and had no space. */
-static void give_up_restore(void)
-{
-	struct plog_error error;
-	enum plog_code code = plog_begin_restore(consensus.log, 0, &error);
-
-	/* Without space it is overwritten by the next one, or at the next start. */
-	if (code != PLOG_OK && code != PLOG_NO_SPACE)
-		consensus_log_failed(&error);
-}
-
 /* Nothing was committed: the old table stays. */
 static void fail(const char *reason)
 {
@@ -233,8 +222,9 @@ static void fail(const char *reason)
 					  own_fault ? errdetail("The next attempt reads nothing of this node's own rows.") : 0));
 	transport_stream_close(consensus.transport, STREAM_DIALED);
 	snapshot_end_job(side);
-	if (plog_restoring(consensus.log) != 0) /* while it is there the log is not trimmed */
-		give_up_restore();
+	/* It did not commit, after the log had said that it would; while that is there the log is not trimmed. */
+	if (plog_restoring(consensus.log) != 0)
+		host_give_up_restore();
 	if (!own_fault)
 		note_failure(receive.source);
 	receive.replace |= own_fault;
@@ -370,9 +360,7 @@ static void finish_restore(void)
 	}
 	if (code != PLOG_OK)
 		consensus_log_failed(&error);
-	host_note_input("restored");
-	paxos_restored(consensus.core, restored);
-	host_pump_writes();
+	host_restored(restored);
 	host_pump_events();
 	consensus.applied = Max(consensus.applied, restored->slot);
 	consensus.chosen = Max(consensus.chosen, restored->slot);
