@@ -181,6 +181,14 @@ void formation_start(void)
 
 /* ---------------------------------------------------------------- step */
 
+/* F5: the cluster has formed, perhaps in a life that ended there: the log does not say yet where it begins. */
+static bool log_is_to_begin(const struct paxos_config *config)
+{
+	const struct paxos_durable_state *state = &consensus.state.paxos;
+
+	return config != NULL && config->base.slot > 0 && state->first_slot <= 1 && state->end == 0;
+}
+
 /* F5: the new log's first slot is the one behind what the cluster begins with.  False: no space, now. */
 static bool begin_behind_base(const struct paxos_config *config)
 {
@@ -188,7 +196,7 @@ static bool begin_behind_base(const struct paxos_config *config)
 	struct plog_error error;
 	enum plog_code code;
 
-	if (config->base.slot == 0 || state->first_slot > 1 || state->end > 0)
+	if (!log_is_to_begin(config))
 		return true;
 	code = plog_trim(consensus.log, config->base.slot + 1, &error);
 	if (code == PLOG_NO_SPACE)
@@ -483,6 +491,8 @@ void formation_check_database(void)
 		paxos_status(consensus.core, &status);
 		end = status.end;
 	}
+	else if (log_is_to_begin(formation_activated(&consensus.formation)))
+		end = formation_activated(&consensus.formation)->base.slot;
 	else
 		end = consensus.state.paxos.end;
 	if (applied > end && applied != consensus.state.restoring && !consensus.state.paxos.damage.damaged)

@@ -49,7 +49,7 @@ is($old->get($id, 'later'), 'x', '... and its rows are as they were');
 
 # ---------------------------------------------------------------- into a new cluster
 
-my $new = PaxosKV::Cluster->new(nodes => 3, name => 'new', start => 0);
+my $new = PaxosKV::Cluster->new(nodes => 3, name => 'new', start => 0, faults => [1]);
 $new->start($_) for $new->ids;
 sub restore
 {
@@ -70,7 +70,11 @@ $new->wait_for('the other side to know it', sub { $trouble->(1, 3) eq "its rows 
 my $try = $new->try(3, "SELECT paxos_put('early', 'no')");
 is($try->{state}, '55000', '... a put is refused until then');
 like($try->{err}, qr/the cluster has not formed.*Node 1 at .*: its rows are not the same as here/s, '... and says why');
+# Node 1's worker ends as the cluster has formed, before its log could say that it begins behind the rows.
+$new->fault(1, 'write EIO pgsql_tmp_log/segment');
 restore(3, '--data-only');
+$new->wait_for('node 1 to meet its disk', sub { slurp_file($new->node(1)->logfile) =~ /paxoskv log failed: could not write/ });
+$new->fault(1);
 $new->wait_until_formed;
 is($new->query($_, $rows), $before, "node $_ of the new cluster has every row as it was, revisions and times, too") for $new->ids;
 $new->wait_until_equal;
