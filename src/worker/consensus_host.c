@@ -166,7 +166,8 @@ void host_sync(void)
 	instr_time begun;
 	instr_time took;
 
-	if (!plog_dirty(consensus.log) || (consensus.log_full && consensus.now_ms < consensus.retry_sync_ms))
+	/* With a full disk whatever waits: a record of the log's own may find its place by another way. */
+	if (consensus.log_full ? consensus.now_ms < consensus.retry_sync_ms : !plog_dirty(consensus.log))
 		return;
 	INSTR_TIME_SET_CURRENT(begun);
 	code = plog_sync(consensus.log, &durable, &error);
@@ -399,9 +400,12 @@ void host_pump_feed(void)
 
 	if (feed_writer_accept(feed))
 		formation_check_database();
-	/* A table that is older than the log waits for another node's (T5). */
+	/* A table that is older than the log waits for another node's (T5); after that apply asks anew. */
 	if (!feed->active || feed->next_slot < plog_first_slot(consensus.log))
+	{
+		consensus.wake_apply_ms = 0;
 		return;
+	}
 	if (consensus.status.damage.damaged) /* its log may end before what it has applied */
 		last = Min(last, consensus.status.durable_end);
 	while (feed->next_slot <= last)

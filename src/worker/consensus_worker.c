@@ -498,9 +498,12 @@ static uint64 next_deadline(void)
 	{
 		deadline = Min(deadline, paxos_next_deadline(consensus.core));
 		deadline = Min(deadline, requests_next_deadline());
-		if (plog_dirty(consensus.log))
-			deadline = Min(deadline, consensus.log_full ? consensus.retry_sync_ms : 0);
-		if (consensus.completion_ms != 0)
+		/* The next sync says what completed before, too. */
+		if (consensus.log_full)
+			deadline = Min(deadline, consensus.retry_sync_ms);
+		else if (plog_dirty(consensus.log))
+			deadline = 0;
+		else if (consensus.completion_ms != 0)
 			deadline = Min(deadline, consensus.completion_ms);
 		if (consensus.wake_apply_ms != 0)
 			deadline = Min(deadline, consensus.wake_apply_ms);

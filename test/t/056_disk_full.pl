@@ -9,6 +9,7 @@ use PaxosKV::Cluster;
 use PaxosKV::Disk;
 use PaxosKV::Writers;
 use PostgreSQL::Test::Utils;
+use POSIX ();
 use Test::More;
 
 my ($log_disk, $table_disk) = map { PaxosKV::Disk->new($_) } 1, 2;
@@ -27,6 +28,24 @@ my $writers = PaxosKV::Writers->new($cluster, clients => 1);
 $writers->run_until_acknowledged(@ids);
 
 sub log_of { my ($id) = @_; return slurp_file($cluster->node($id)->logfile); }
+
+# Of its processor time, a node's consensus worker has had so many ticks.
+sub ticks
+{
+	my ($id) = @_;
+	my ($stat) = slurp_file('/proc/' . $cluster->worker_pid($id, 'consensus') . '/stat') =~ /^.*\) (.*)/;
+	my @fields = split / /, $stat;
+	return $fields[11] + $fields[12];
+}
+
+# The part of a processor that it takes, over two seconds.
+sub share_of_processor
+{
+	my ($id) = @_;
+	my $before = ticks($id);
+	sleep 2;
+	return (ticks($id) - $before) / 2 / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
 
 # Values that fill what is left of a disk, through another node, until something has happened.
 my $large = 0;
@@ -69,6 +88,7 @@ $cluster->wait_for('another leader', sub { grep { $cluster->status($_, 'role') e
 ok($writers->run_until_acknowledged(2, 3), '... another one leads, puts through the others go on');
 isnt($cluster->status(1, 'role'), 'leader', '... this one does not');
 is($cluster->status(1, 'detail'), "The log's disk is full.", '... says why in its status');
+cmp_ok(share_of_processor(1), '<', 0.4, '... does not go round and round');
 is($cluster->get(1, 'large 1', 'local') =~ /^x+\d+$/, 1, '... and reads locally');
 my %states = %{ $writers->states(1) };
 is_deeply([ grep { !/^(00000|40003|53000|53100)$/ } keys %states ], [], "... its clients were told honestly: @{[ %states ]}");
