@@ -127,6 +127,8 @@ void feed_reader_ask(FeedReader *reader, uint64 slot, MemoryContext memory)
 {
 	Feed *feed = &paxos_shared->feed;
 
+	if (reader->bytes != NULL) /* of an entry that was coming in */
+		pfree(reader->bytes);
 	memset(reader, 0, sizeof(*reader));
 	reader->memory = memory;
 	reader->next_slot = slot;
