@@ -42,6 +42,8 @@
 #define KEPT_BYTES (1u << 20)
 /* After so much work it rests for half as long, so that the server's, and the machine's, other work goes on. */
 #define WORK_US 20000
+/* At most: it does not hear that it is to end then, and a chunk's work may be that of a whole table. */
+#define REST_MAX_MS 100
 /* How often to look whether the tables are locked. */
 #define LOCK_POLL_MS 20
 
@@ -88,7 +90,7 @@ static void rest_from_work(void)
 	in.worked_us += (int64) INSTR_TIME_GET_MICROSEC(worked);
 	if (in.worked_us < WORK_US)
 		return;
-	(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) (in.worked_us / 2000),
+	(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) Min(in.worked_us / 2000, REST_MAX_MS),
 					 compat_wait_event("PaxoskvSnapshotPace"));
 	CHECK_FOR_INTERRUPTS();
 	in.worked_us = 0;
