@@ -13,19 +13,18 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "pg_compat.h"
 #include "worker/apply.h"
+#include "worker/store_tables.h"
 
 /* One table, open in the transaction that runs. */
 typedef struct OpenTable
@@ -48,22 +47,11 @@ struct StoreRows
 
 /* ---------------------------------------------------------------- opening and closing */
 
-static Oid relation_id(const char *name)
-{
-	Oid schema = LookupExplicitNamespace("paxoskv", true);
-	Oid relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
-
-	if (!OidIsValid(relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation \"paxoskv.%s\" does not exist", name)));
-	return relation;
-}
-
 static OpenTable open_table(const char *name, int n_columns)
 {
 	OpenTable table;
 
-	table.relation = try_table_open(relation_id(name), RowExclusiveLock);
+	table.relation = try_table_open(store_relation_id(name), RowExclusiveLock);
 	if (table.relation == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation \"paxoskv.%s\" does not exist", name)));
@@ -91,7 +79,7 @@ StoreRows *store_open_rows(void)
 	StoreRows *rows = palloc(sizeof(StoreRows));
 
 	rows->table = open_table("kv", KV_COLUMNS);
-	rows->index = index_open(relation_id("kv_key"), RowExclusiveLock);
+	rows->index = index_open(store_relation_id("kv_key"), RowExclusiveLock);
 	for (int i = 0; i < 2; i++)
 		ScanKeyEntryInitialize(&rows->keys[i], 0, (AttrNumber) (i + 1), BTEqualStrategyNumber, InvalidOid,
 							   rows->index->rd_indcollation[i], F_TEXTEQ, (Datum) 0);

@@ -9,9 +9,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "executor/tuptable.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -34,20 +32,9 @@ StaticAssertDecl(REQUEST_COLUMNS <= SNAPSHOT_COLUMNS_MAX && KV_COLUMNS <= SNAPSH
 					 STATE_COLUMNS <= SNAPSHOT_COLUMNS_MAX,
 				 "the widest table fits a row");
 
-static Oid relation_id(const char *name)
-{
-	Oid schema = get_namespace_oid(PAXOSKV_SCHEMA, true);
-	Oid relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
-
-	if (!OidIsValid(relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation \"paxoskv.%s\" does not exist", name)));
-	return relation;
-}
-
 static Relation open_table(const SnapshotTable *table, LOCKMODE lock)
 {
-	Relation relation = table_open(relation_id(table->name), lock);
+	Relation relation = table_open(store_relation_id(table->name), lock);
 
 	if (RelationGetDescr(relation)->natts != table->n_columns)
 		ereport(ERROR,
@@ -62,7 +49,7 @@ void snapshot_scan_begin(SnapshotScan *scan, const SnapshotTable *table)
 {
 	scan->table = table;
 	scan->relation = open_table(table, AccessShareLock);
-	scan->index = index_open(relation_id(table->index), AccessShareLock);
+	scan->index = index_open(store_relation_id(table->index), AccessShareLock);
 	scan->scan = systable_beginscan_ordered(scan->relation, scan->index, GetActiveSnapshot(), 0, NULL);
 	scan->tuple = NULL;
 }

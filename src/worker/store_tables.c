@@ -1,5 +1,5 @@
 /*
- * store_tables.c - opens the extension's tables for reading.
+ * store_tables.c - finds the extension's tables, and opens them for reading.
  */
 #include "postgres.h"
 
@@ -10,10 +10,27 @@
 
 #include "worker/store_tables.h"
 
-Relation store_open_table(const char *name)
+/* InvalidOid: it is not there. */
+static Oid find_relation(const char *name)
 {
 	Oid schema = get_namespace_oid(PAXOSKV_SCHEMA, true);
-	Oid table = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+
+	return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+}
+
+Oid store_relation_id(const char *name)
+{
+	Oid relation = find_relation(name);
+
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation \"paxoskv.%s\" does not exist", name)));
+	return relation;
+}
+
+Relation store_open_table(const char *name)
+{
+	Oid table = find_relation(name);
 
 	if (!OidIsValid(table) || get_rel_relkind(table) != RELKIND_RELATION)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

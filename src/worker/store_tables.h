@@ -15,6 +15,9 @@
 #define PAXOSKV_EXTENSION "paxoskv"
 #define PAXOSKV_SCHEMA "paxoskv"
 
+/* Of a table or an index, paxoskv.<name>; 42P01 where it is not there. */
+extern Oid store_relation_id(const char *name);
+
 /* Opens paxoskv.<name> for reading; 55000 where the extension is not created as it should be. */
 extern Relation store_open_table(const char *name);
 
