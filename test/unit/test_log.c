@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "log_scene.h"
+#include "short_memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -488,16 +489,6 @@ static void rot_while_running(void)
 	ok(plog_read(scene.model->log, 4, &entry, &scene.model->error) == PLOG_CORRUPT,
 	   "a slot that is not there too");
 	close_scene(&scene);
-}
-
-static uint64_t allocations_left;
-
-static void *short_of_memory(void *old, size_t size)
-{
-	if (allocations_left == 0)
-		return NULL;
-	allocations_left--;
-	return realloc(old, size);
 }
 
 static void lack_of_memory(void)

@@ -6,6 +6,7 @@
 
 #include "fake_disk.h"
 #include "log_model.h"
+#include "short_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -229,16 +230,6 @@ static void completion_at_the_last_markers(void)
 }
 
 /* ---------------------------------------------------------------- memory */
-
-static uint64_t allocations_left;
-
-static void *short_of_memory(void *old, size_t size)
-{
-	if (allocations_left == 0)
-		return NULL;
-	allocations_left--;
-	return realloc(old, size);
-}
 
 /* A log of several segments with a large record, a Sync staged and damage; small caches. */
 static struct scene long_log(void)
