@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "fmgr.h"
 #include "funcapi.h"
 
@@ -14,10 +15,23 @@ PG_FUNCTION_INFO_V1(paxoskv_read_snapshot_progress);
 
 #define PROGRESS_COLUMNS 10
 
+/* It can take the tables' locks, and would wait for a transaction that has read them and waits for it. */
+static void check_not_in_transaction(void)
+{
+	if (IsTransactionBlock())
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+			 errmsg("paxos_resync() cannot run inside a transaction block"),
+			 errdetail("It may have to wait until no transaction has the rows in use, this one included."),
+			 errhint("Call it outside of a transaction block.")));
+}
+
 Datum paxos_resync(PG_FUNCTION_ARGS)
 {
 	check_database();
 	check_may_write("paxos_resync()");
+	check_not_in_transaction();
 	PG_RETURN_INT64((int64) client_resync());
 }
 

@@ -224,6 +224,8 @@ $cluster->start(2);
 $cluster->put(1, 'meanwhile', 'one');
 $cluster->wait_for('node 2 to be heard', sub { $cluster->query(2, 'SELECT bool_and(connected) FROM paxoskv.nodes') eq 't' });
 my $written = $cluster->query(2, q{SELECT ctid FROM paxoskv.kv WHERE key = 'g6'});
+my $inside = $cluster->try(2, 'BEGIN; SELECT paxos_resync(); ROLLBACK');
+is($inside->{state}, '25001', 'paxos_resync() in a transaction, which may have locked what it waits for: refused');
 my $slot = $cluster->query(2, 'SELECT paxos_resync()');
 is($cluster->query(2, "SELECT applied_slot >= $slot FROM paxos_status()"), 't', 'paxos_resync() gives the slot');
 is($cluster->get(2, 'g7'), 'new', 'a changed row is as the cluster has it');
