@@ -184,6 +184,19 @@ static void stop_at(uint64 slot, const char *why, bool of_tables)
 	apply_report(DATABASE_READY, false, "");
 }
 
+/* For so long, whatever is chosen meanwhile: that is no reason to try again. */
+static void pause_before_retry(long pause_ms)
+{
+	uint64 now = apply_clock_ms();
+	uint64 until = now + (uint64) pause_ms;
+
+	for (; now < until && !ConfigReloadPending && !apply_is_hold_asked() &&
+		   pg_atomic_read_u32(&paxos_shared->state.diverged) == 0;
+		 now = apply_clock_ms())
+		apply_wait((long) (until - now));
+	apply_reload_if_asked();
+}
+
 /* Applies n entries, however long that takes.  False: the stream must be asked for again. */
 static bool apply_entries(ApplyEntry *entries, int n)
 {
@@ -225,8 +238,7 @@ static bool apply_entries(ApplyEntry *entries, int n)
 					return false;
 			return true;
 		}
-		apply_wait(pause_ms);
-		apply_reload_if_asked();
+		pause_before_retry(pause_ms);
 		pause_ms = Min(2 * pause_ms, APPLY_RETRY_MAX_MS);
 	}
 }

@@ -127,6 +127,11 @@ isnt($cluster->get(1, 'large 1', 'local'), '', '... a local one works');
 ok($writers->run_until_acknowledged(2, 3), '... the others go on');
 ok($cluster->query(1, 'SELECT chosen_slot > applied_slot FROM paxos_status()') eq 't', '... its log goes on, too');
 like(log_of(1), qr/paxoskv cannot apply slot \d+ now and tries again: could not extend file/, '... its log says so');
+$cluster->query(2, "SELECT paxos_put('large ' || i % 50, repeat('y', 200000) || i) FROM generate_series(1, 60) AS i");
+sub next_transaction { return $cluster->query(1, 'SELECT pg_snapshot_xmax(pg_current_snapshot())'); }
+my $begun = next_transaction();
+sleep 2;
+cmp_ok(next_transaction() - $begun, '<', 100, '... and does not try again and again without a pause, though more is chosen than it can take of the log');
 $table_disk->empty;
 goes_on('space for the table again');
 is($cluster->get(1, 'chosen'), 'yes', '... and has applied what was chosen');
