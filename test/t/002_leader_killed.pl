@@ -41,8 +41,7 @@ for my $fault (@faults)
 	my $bystander = $cluster->client($leader);
 	is($bystander->ask('SELECT 1')->{value}, 1, "$what: node $leader leads, all nodes take puts");
 	$break->($leader);
-	my $seconds = $writers->run_until_acknowledged(@others);
-	cmp_ok($seconds, '<', 15, "$what: the others go on");
+	ok($writers->run_until_acknowledged(@others), "$what: the others go on");
 	$cluster->start($leader) if $must_start;
 	$writers->run_until_acknowledged(@ids);
 	ok($writers->finish, "$what: every put came to an end, and node $leader takes puts again");

@@ -7,7 +7,7 @@ use PaxosKV::Cluster;
 use Test::More;
 
 # A busy machine must not cost an election by itself, where a test counts them.
-my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.segment_size = '1MB'\npaxoskv.election_timeout = '2s'\n");
+my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.segment_size = '1MB'\npaxoskv.election_timeout = '10s'\n");
 my $leader = $cluster->wait_until_formed;
 my ($follower, $other) = grep { $_ != $leader } $cluster->ids;
 

@@ -9,7 +9,8 @@ use Test::More;
 
 my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.commit_timeout = '2s'\n");
 my @ids = $cluster->ids;
-my $timeout = 2;    # as set above
+# whoever waited for that would not come back before the test gives up
+my $long = "SET paxoskv.commit_timeout = '1h';";
 
 # Once the leader is what remains, once a follower.
 for my $case ('leader', 'follower')
@@ -26,24 +27,22 @@ for my $case ('leader', 'follower')
 	$clients[$_]->send("SELECT paxos_put('$case early $_', 'value $_')") for 0 .. $#clients;
 	for my $i (0 .. $#clients)
 	{
-		my $answer = $clients[$i]->await(3 * $timeout);
+		my $answer = $clients[$i]->await($cluster->patience);
 		ok($answer, "$case left: a put right after the end of the others comes to an end");
 		like($answer->{state}, qr/^(53000|40003)$/, "... refused or unknown ($answer->{state})");
-		cmp_ok($answer->{received} - $answer->{sent}, '<', $timeout + 4, '... by its deadline');
 		$said{"$case early $i"} = $answer->{state};
 	}
 
 	$cluster->wait_for("node $survivor to know that it is alone",
 		sub { $cluster->refuses($survivor) });
-	my $put = $cluster->try($survivor, "SELECT paxos_put('$case late', 'never')");
-	is($put->{state}, '53000', "$case left: once it knows, a put is refused");
-	cmp_ok($put->{seconds}, '<', 2, '... at once');
+	my $put = $cluster->try($survivor, "$long SELECT paxos_put('$case late', 'never')");
+	is($put->{state}, '53000', "$case left: once it knows, a put is refused at once");
 	like($put->{err}, qr/DETAIL:  The command was not applied and will not be\./, '... and says that it is not applied');
 	like($put->{err}, qr/HINT:  View paxoskv\.nodes shows/, '... and where to look');
-	my $get = $cluster->try($survivor, "SELECT paxos_get('$case before')");
-	is($get->{state}, '53000', "$case left: a linearizable read is refused");
+	my $get = $cluster->try($survivor, "$long SELECT paxos_get('$case before')");
+	is($get->{state}, '53000', "$case left: a linearizable read is refused at once");
 	like($get->{err}, qr/safe to try again/, '... as one that can be repeated');
-	is($cluster->try($survivor, 'SELECT paxos_sync()')->{state}, '53000', "$case left: so is paxos_sync()");
+	is($cluster->try($survivor, "$long SELECT paxos_sync()")->{state}, '53000', "$case left: so is paxos_sync()");
 	is($cluster->try($survivor, "SELECT paxos_get('$case before', consistency => 'local')")->{out}, 'all were there',
 		"$case left: a local read works");
 	is($cluster->query($survivor, "SELECT value FROM paxoskv.data WHERE key = '$case before'"), 'all were there',

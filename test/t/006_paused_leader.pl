@@ -29,7 +29,7 @@ for my $round (1 .. 3)
 	my @before = map { $cluster->client($leader) } 1 .. 5;
 	my @during = map { $cluster->client($leader) } 1 .. 5;
 	my $writer = $cluster->client($leader);
-	$_->ask('SELECT 1') for @before, @during, $writer;
+	$_->ask("SET paxoskv.commit_timeout = '30s'") for @before, @during, $writer;
 	$cluster->put($other, 'x', "old $round");
 	is($cluster->get($leader, 'x'), "old $round", "round $round: node $leader leads and reads what was put");
 
@@ -41,12 +41,12 @@ for my $round (1 .. 3)
 	$_->send("SELECT paxos_get('x')") for @during;
 	$cluster->resume($leader);
 
-	check_read($_->await(20), "round $round: a read begun before the pause", "old $round", "new $round") for @before;
-	check_read($_->await(20), "round $round: a read begun after the newer write", "new $round") for @during;
+	check_read($_->await($cluster->patience), "round $round: a read begun before the pause", "old $round", "new $round") for @before;
+	check_read($_->await($cluster->patience), "round $round: a read begun after the newer write", "new $round") for @during;
 	is($cluster->wait_for('a read on the old leader', sub { $cluster->try($leader, "SELECT paxos_get('x')")->{out} }),
 		"new $round", "round $round: the old leader reads the newer value");
 
-	my $answer = $writer->await(20);
+	my $answer = $writer->await($cluster->patience);
 	ok($answer, "round $round: the put that the pause met ends");
 	$cluster->wait_until_formed;
 	my $value = $cluster->get($other, "y$round");
@@ -74,7 +74,7 @@ for my $round (4 .. 5)
 				. " AND query LIKE 'SELECT paxos_get%' AND wait_event_type IN ('Extension', 'IPC')") == @readers;
 		});
 	CORE::kill('CONT', $worker);
-	check_read($_->await(40), "round $round: a read that waited for the worker", "new $round") for @readers;
+	check_read($_->await($cluster->patience), "round $round: a read that waited for the worker", "new $round") for @readers;
 	$cluster->wait_until_formed;
 	$cluster->wait_until_equal;
 }

@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 # A busy machine must not cost an election by itself, where a test counts them.
-my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.election_timeout = '2s'\n");
+my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.election_timeout = '10s'\npaxoskv.commit_timeout = '60s'\n");
 my @ids = $cluster->ids;
 my $leader = $cluster->wait_until_formed;
 my %worker = map { $_ => $cluster->worker_pid($_, 'consensus') } @ids;
@@ -89,7 +89,7 @@ for my $what (sort keys %sent)
 		my $socket = connect_to($id);
 		ok($socket, "$what to node $id") or next;
 		pour($socket, $sent{$what});
-		ok(is_closed($socket, 15), '... ends the connection');
+		ok(is_closed($socket, $cluster->patience), '... ends the connection');
 	}
 	$writers->run(0.05);
 }
@@ -112,9 +112,9 @@ for my $id (@ids)
 	cmp_ok(resident_kb($id) - $resident_kb{$id}, '<', 16 * 1024, '... and little memory');
 }
 $begun = time;
-my $closed = grep { is_closed($_, 15) } @silent;
+my $closed = grep { is_closed($_, $cluster->patience) } @silent;
 is($closed, scalar @silent, 'silent connections are closed');
-ok(is_closed($slow, 15), '... and so is the slow one');
+ok(is_closed($slow, $cluster->patience), '... and so is the slow one');
 
 for my $round (1 .. 300)
 {
@@ -148,7 +148,6 @@ my $node = $cluster->node($odd);
 my $wrong = $cluster->write_secret(PostgreSQL::Test::Utils::tempdir() . '/wrong.secret', 'pear');
 my %refusals = (
 	"'$wrong'" => qr/has another secret \(paxoskv\.secret_file\)|the secrets differ/,
-	# whoever dials the other, one of the two says it
 	# whichever of the two dialled the other says it
 	"''" => qr/has (?:no|a) secret, and this node has (?:one|none)|a secret is required|refusing node has no secret/);
 for my $file (sort keys %refusals)
@@ -183,7 +182,10 @@ chmod 0644, $wrong;
 $node->append_conf('postgresql.conf', "paxoskv.secret_file = '$wrong'");
 $node->restart;
 my $put = $cluster->wait_for('the refusal of the file',
-	sub { my $try = $cluster->try($odd, "SELECT paxos_put('a', 'b')"); $try->{state} eq '55000' ? $try : undef });
+	sub {
+		my $try = $cluster->try($odd, "SET paxoskv.commit_timeout = '1s'; SELECT paxos_put('a', 'b')");
+		return $try->{state} eq '55000' ? $try : undef;
+	});
 like($put->{err}, qr/others than its owner may read or write it/, 'a secret that others may read is not used');
 
 done_testing();

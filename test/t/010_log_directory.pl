@@ -23,7 +23,7 @@ sub refused_put
 	return $cluster->wait_for("node $id to refuse a put because: $detail", sub {
 			my $put = $cluster->try($id, "SELECT paxos_put('refused', 'by $id')");
 			return $put->{state} eq '55000' && $put->{err} =~ $detail ? $put : undef;
-		}, 20);
+		});
 }
 
 # The others go on, and need each other: this one's vote does not count.
@@ -119,10 +119,14 @@ $cluster->wait_for('the second server to find the log locked',
 	sub { slurp_file($second->logfile) =~ /consensus worker is dormant: the log cannot be used/ });
 my $line = slurp_file($second->logfile);
 like($line, qr/HINT:  Stop the other server that uses this log directory\./, 'a log in use: the second server says what to do');
-my ($code, $out, $err) = $second->psql('postgres', "SELECT paxos_put('second', 'server')",
-	extra_params => [ '-v', 'VERBOSITY=verbose' ]);
-like($err, qr/ERROR:  55000/, '... and refuses a put');
-like($err, qr/DETAIL:  .*log cannot be used/, '... for that reason');
+my ($code, $out, $err);
+# the log has it a moment before the clients
+$cluster->wait_for('the second server to refuse a put', sub {
+		($code, $out, $err) = $second->psql('postgres', "SELECT paxos_put('second', 'server')",
+			extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+		return $err =~ /ERROR:  55000/;
+	});
+like($err, qr/DETAIL:  .*log cannot be used/, '... and refuses a put for that reason');
 $cluster->put($id, 'first', 'goes on');
 is($cluster->get($leader, 'first'), 'goes on', '... while the first goes on');
 $second->stop;

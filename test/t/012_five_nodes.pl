@@ -29,6 +29,8 @@ $cluster->wait_until_equal;
 $leader = $cluster->wait_for_leader;
 @followers = grep { $_ != $leader } @followers;
 $cluster->put($leader, 'three', 'are a majority');
+# the others are read locally later: they know only what they were told is chosen
+$cluster->wait_until_equal;
 $cluster->kill($leader);
 for my $id (@followers)
 {

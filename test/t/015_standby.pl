@@ -71,7 +71,7 @@ $standby->promote;
 my $put = $cluster->wait_for('the promoted standby to refuse a put', sub {
 		my $try = on_standby("SELECT paxos_put('standby', 'no')");
 		return $try->{state} eq '55000' && $try->{err} =~ /not a member/ ? $try : undef;
-	}, 20);
+	});
 like($put->{err}, qr/DETAIL:  .*database follows another log directory/, 'promoted: it is not its primary, and says so');
 like($put->{err}, qr/HINT:  .*join as a new node, under a new paxoskv\.node_id/, '... with the way in');
 is(on_standby('SELECT role FROM paxos_status()')->{out}, 'outsider', '... as its status does');

@@ -49,7 +49,7 @@ for my $who (sort keys %refusals)
 	my $put = $cluster->wait_for("$who to refuse a put", sub {
 			my $try = $refusals{$who}->();
 			return $try->{state} eq '55000' && $try->{err} =~ /another run of this node is alive/ ? $try : undef;
-		}, 30);
+		});
 	like($put->{err}, qr/DETAIL:  .*not applied and will not be/, "$who is fenced: a put is refused, and not applied");
 	like($put->{err}, qr/HINT:  Stop both.* let new nodes with new ids take their place/, '... with the way back in');
 }
@@ -57,8 +57,10 @@ is($cluster->status($twin, 'role'), 'fenced', '... the original says so in its s
 is(on_clone('SELECT role FROM paxos_status()')->{out}, 'fenced', '... and so does the copy');
 is($cluster->get($twin, 'original', 'local'), 'goes on', '... the original reads locally what it had');
 is(on_clone("SELECT paxos_get('before', consistency => 'local')")->{out}, 'there was one', '... and so does the copy');
-ok((grep { slurp_file($cluster->node($_)->logfile) =~ /two copies of its log directory are running/ } $leader, $other),
-	'the others log what they met');
+$cluster->wait_for('the others to log what they met', sub {
+		grep { slurp_file($cluster->node($_)->logfile) =~ /two copies of its log directory are running/ } $leader, $other;
+	});
+pass('the others log what they met');
 
 # ---------------------------------------------------------------- the others
 

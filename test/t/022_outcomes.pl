@@ -8,7 +8,7 @@ use PaxosKV::Cluster;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.commit_timeout = '3s'\n");
+my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.commit_timeout = '3s'\npaxoskv.election_timeout = '5s'\n");
 my @ids = $cluster->ids;
 my $leader = $cluster->wait_until_formed;
 
@@ -19,16 +19,14 @@ my $first = $cluster->query(1, $put);
 $cluster->put(2, 'apple', 'red');
 is($cluster->query($_, $put), $first, "node $_ answers the same id with the first revision") for @ids;
 is($cluster->get(3, 'apple'), 'red', '... without a second effect');
-is($cluster->try(2, "SELECT paxos_put('apple', 'blue', request_id => 'put 1')")->{state}, '22023',
+is($cluster->answer(2, "SELECT paxos_put('apple', 'blue', request_id => 'put 1')")->{state}, '22023',
 	'another command under it is refused at another node');
 
 # Six copies at once, through all nodes: the look-up of most finds nothing yet, the log decides.
 for my $round (1 .. 10)
 {
-	my @clients = map { $cluster->client($ids[ $_ % @ids ]) } 0 .. 5;
-	$_->send("SELECT paxos_txn('[]', '[{\"op\": \"get\", \"key\": \"n\"}, {\"op\": \"put\", \"key\": \"n\", \"value\": \"$round\"}]', "
-			. "'[]', 'round $round')") for @clients;
-	my %answers = map { $_->{state} . ' ' . ($_->{value} // '') => 1 } $cluster->answers_of(@clients);
+	my $txn = qq{SELECT paxos_txn('[]', '[{"op": "get", "key": "n"}, {"op": "put", "key": "n", "value": "$round"}]', '[]', 'round $round')};
+	my %answers = map { $_->{state} . ' ' . ($_->{value} // '') => 1 } $cluster->at_once(($txn) x 6);
 	is(scalar keys %answers, 1, "six copies at once have one answer, round $round") or diag join "\n", sort keys %answers;
 }
 my $counts = $cluster->query(1, q{SELECT count(DISTINCT request_id), bool_and(executed = 1) FROM
@@ -50,11 +48,23 @@ is($cluster->query($_, $put), $first, "... and after all were killed, at node $_
 
 # ---------------------------------------------------------------- an answer that is lost
 
-# A put through a node that is cut off from the others is taken and not answered.
-$leader = $cluster->wait_until_formed;
-my ($alone, @others) = ($leader, grep { $_ != $leader } @ids);
-$cluster->pause($_) for @others;
-my $lost = $cluster->try($alone, "SELECT paxos_put('pear', 'yellow', request_id => 'lost 1')");
+# A put through a node that is cut off from the others is taken and not answered; unless the node has come to know that it
+# is alone, and refuses it.
+my ($alone, $release, @others);
+
+sub lose
+{
+	my ($put) = @_;
+	return $cluster->wait_for('a put that is taken and not answered', sub {
+			($alone, undef, $release) = $cluster->hold_others('leader', sub { });
+			@others = grep { $_ != $alone } @ids;
+			my $lost = $cluster->try($alone, $put);
+			return $lost if $lost->{state} ne '53000';
+			$release->();
+			return;
+		});
+}
+my $lost = lose("SELECT paxos_put('pear', 'yellow', request_id => 'lost 1')");
 is($lost->{state}, '40003', 'a put that nobody else takes: unknown') or diag $lost->{err};
 like($lost->{err}, qr/Command s\d+-\d+ \(request id "lost 1"\) may be applied or not\./, '... named by number and id');
 like($lost->{err}, qr/SELECT \* FROM paxos_outcome\('lost 1'\)/, '... with what to ask');
@@ -65,26 +75,27 @@ like($repeated->{err}, qr/DETAIL:  This attempt was not applied and will not be;
 	'... which it says of itself, not of the first one');
 my ($name) = $lost->{err} =~ /Command (s\d+-\d+) /;
 is($cluster->try($alone, "SELECT * FROM paxos_outcome('lost 1')")->{state}, '53000', 'without a quorum nobody can tell');
-$cluster->resume($_) for @others;
+$release->();
 $cluster->wait_until_formed;
 
 my $outcome = $cluster->query($others[0], "SELECT outcome FROM paxos_outcome('lost 1', give_up => true)");
 like($outcome, qr/^(?:applied|not applied)$/, "given up at another node: $outcome");
 is($cluster->query($_, "SELECT outcome FROM paxos_outcome('lost 1')"), $outcome, "... node $_ says the same") for @ids;
-is($cluster->query(1, "SELECT outcome FROM paxos_outcome('$name')"), $outcome, '... of the number too');
+# one that was given up is void when the command has come
+my $by_number;
+$cluster->wait_for('the number to be known',
+	sub { ($by_number = $cluster->query(1, "SELECT outcome FROM paxos_outcome('$name')")) ne 'unknown' });
+is($by_number, $outcome, '... of the number too');
 is($cluster->get($_, 'pear'), $outcome eq 'applied' ? 'yellow' : '', "... and node $_ has it so") for @ids;
-my $again = $cluster->try($others[1], "SELECT paxos_put('pear', 'yellow', request_id => 'lost 1')");
+my $again = $cluster->answer($others[1], "SELECT paxos_put('pear', 'yellow', request_id => 'lost 1')");
 is($again->{state}, $outcome eq 'applied' ? '00000' : '55000', '... a copy that comes later changes nothing');
 
 # By number, of a command without an id.
-$leader = $cluster->wait_until_formed;
-($alone, @others) = ($leader, grep { $_ != $leader } @ids);
-$cluster->pause($_) for @others;
-$lost = $cluster->try($alone, "SELECT paxos_put('plum', 'blue')");
+$lost = lose("SELECT paxos_put('plum', 'blue')");
 is($lost->{state}, '40003', 'a put without an id: unknown');
 ($name) = $lost->{err} =~ /paxos_outcome\('(s\d+-\d+)'\)/;
 ok($name, '... the hint asks by its number') or diag $lost->{err};
-$cluster->resume($_) for @others;
+$release->();
 $cluster->wait_until_formed;
 $outcome = $cluster->query($others[0], "SELECT outcome FROM paxos_outcome('$name', true)");
 like($outcome, qr/^(?:applied|not applied)$/, "settled by number: $outcome");

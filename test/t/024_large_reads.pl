@@ -7,7 +7,7 @@ use warnings;
 use PaxosKV::Cluster;
 use Test::More;
 
-my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.commit_timeout = '60s'\n");
+my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.commit_timeout = '120s'\npaxoskv.election_timeout = '10s'\n");
 my @ids = $cluster->ids;
 my ($id, @others) = @ids;
 $cluster->wait_until_formed;
@@ -48,7 +48,7 @@ my $gets = "(SELECT jsonb_agg(jsonb_build_object('op', 'get', 'key', 'large 1'))
 my $read = "SELECT length(paxos_txn('[]', $gets, '[]')::text)";
 cmp_ok($cluster->query($id, $read), '>', 48_000_000, 'a result of 48 MB arrives');
 cmp_ok($cluster->query($id, "SELECT length(paxos_txn('[]', $gets, '[]', 'large')::text)"), '>', 48_000_000, '... with a request id, too');
-is($cluster->try($_, "SELECT paxos_txn('[]', $gets, '[]', 'large')")->{state}, '40003', "... which node $_ does not remember")
+is($cluster->answer($_, "SELECT paxos_txn('[]', $gets, '[]', 'large')")->{state}, '40003', "... which node $_ does not remember")
   for @ids;
 $cluster->wait_until_equal;
 growth_is_below($_, \%before, 60, 'a result of 48 MB for another node') for @others;
@@ -65,7 +65,7 @@ $cluster->wait_for('eight reads to be numbered', sub { $cluster->status($id, 'co
 kill CONT => $apply;
 for my $client (@clients)
 {
-	my $answer = $client->await(60);
+	my $answer = $client->await(2 * $cluster->patience);
 	is($answer->{state}, '00000', 'a result of 48 MB, one of eight at once');
 	cmp_ok($answer->{value}, '>', 48_000_000, '... all of it');
 }

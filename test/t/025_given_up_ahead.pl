@@ -20,7 +20,8 @@ my $apply = $cluster->worker_pid($id, 'apply');
 kill STOP => $apply;
 is($cluster->query($other, "SELECT outcome FROM paxos_outcome('s$session-$next', give_up => true)"), 'not applied',
 	'a number is given up before its command comes');
-my $put = $cluster->try($id, "SELECT paxos_put('key', 'second')");
+my $put;
+$cluster->wait_for('a put that is taken', sub { ($put = $cluster->try($id, "SELECT paxos_put('key', 'second')"))->{state} ne '53000' });
 is($put->{state}, '40003', 'the command of that number, chosen and not yet applied here: unknown');
 like($put->{err}, qr/Command s$session-$next may be applied or not\./, '... as it is');
 unlike($put->{err}, qr/will be applied/, '... and not promised');

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $cluster = PaxosKV::Cluster->new(
-	nodes => 1, start => 0, secret => 0, conf => "wal_level = logical\nmax_wal_senders = 5\nmax_prepared_transactions = 5\n");
+	nodes => 1, start => 0, secret => 0, conf => "wal_level = logical\nmax_wal_senders = 5\nmax_prepared_transactions = 5\npaxoskv.commit_timeout = '60s'\n");
 my $node = $cluster->node(1);
 
 sub refused { my ($statement, $state, $what, %options) = @_; return is($cluster->try(1, $statement, %options)->{state}, $state, $what); }

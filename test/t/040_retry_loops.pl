@@ -24,7 +24,7 @@ for my $name (qw(psql psycopg pgx))
 	}
 }
 
-my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.commit_timeout = '2s'\n");
+my $cluster = PaxosKV::Cluster->new(nodes => 3, conf => "paxoskv.commit_timeout = '4s'\n");
 my @ids = $cluster->ids;
 $cluster->wait_until_formed;
 
@@ -35,10 +35,10 @@ sub begin
 	my %run;
 	for my $name (@programs)
 	{
-		my $run = $run{$name} = { key => "$what $name", out => '', err => '' };
+		my $run = $run{$name} = { name => $name, key => "$what $name", out => '', err => '' };
 		$run->{handle} = IPC::Run::start([ "$drivers/$name/retry", $what eq '' ? '' : $run->{key}, "it's $name",
 				map { $cluster->node($_)->connstr('postgres') } @order ],
-			'<', \undef, '>', \$run->{out}, '2>', \$run->{err}, IPC::Run::timeout(120));
+			'<', \undef, '>', \$run->{out}, '2>', \$run->{err}, IPC::Run::timeout(2 * $cluster->patience));
 	}
 	return \%run;
 }
@@ -58,16 +58,30 @@ sub check_all_answered
 	return;
 }
 
+# How often node 1 has said that the outcome of a put of this key is unknown.
+sub was_unknown
+{
+	my ($key) = @_;
+	my $ids = $cluster->query(2, "SELECT string_agg(request_id, '|') FROM paxos_log(max_rows => NULL) WHERE key = '$key'");
+	my $said = slurp_file($cluster->node(1)->logfile);
+	return scalar(() = $said =~ /the outcome of the command is unknown\n.*\(request id "(?:$ids)"\)/g);
+}
+
 check_all_answered(begin('first', @ids), 'all are up');
 
 # Its first node has the put chosen and does not come to apply it: the answer is that the outcome is unknown.
-my $slow = $cluster->worker_pid(1, 'apply');
-CORE::kill('STOP', $slow);
-my $runs = begin('second', @ids);
-check_all_answered($runs, 'an answer is lost');
-CORE::kill('CONT', $slow);
-my $unknown = () = slurp_file($cluster->node(1)->logfile) =~ /the outcome of the command is unknown/g;
-is($unknown, scalar @programs, '... which each of them was told once');
+my ($slow, $runs);
+for my $attempt (1 .. 5)
+{
+	$slow = $cluster->worker_pid(1, 'apply');
+	CORE::kill('STOP', $slow);
+	$runs = begin("second $attempt", @ids);
+	check_all_answered($runs, "an answer is lost, attempt $attempt");
+	CORE::kill('CONT', $slow);
+	# again where the majority was out of reach for a moment, and a put was refused in place of that
+	last if !grep { !was_unknown($_->{key}) } values %$runs;
+}
+is(was_unknown($_->{key}), 1, "... which $_->{name} was told once") for values %$runs;
 
 # The same in PL/pgSQL, within one statement: a block with EXCEPTION around it.
 my $block = <<'SQL';
@@ -92,9 +106,9 @@ CORE::kill('STOP', $slow);
 my $client = $cluster->client(1);
 $client->send($block);
 $cluster->wait_for('the put to be chosen', sub { $cluster->get(2, 'in a block') eq 'once' });
-sleep 3;    # longer than paxoskv.commit_timeout: at least one time out, however slow the machine
+sleep 6;    # longer than paxoskv.commit_timeout: at least one time out, however slow the machine
 CORE::kill('CONT', $slow);
-is($client->await(60)->{state}, '00000', 'a loop in PL/pgSQL goes on after 40003');
+is($client->await($cluster->patience)->{state}, '00000', 'a loop in PL/pgSQL goes on after 40003');
 cmp_ok($cluster->get(2, 'unknown'), '>', 0, '... which it has met');
 is($cluster->query(2, "SELECT revision = create_revision FROM paxos_get_row('in a block')"), 't', '... and its put had one effect');
 

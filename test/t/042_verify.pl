@@ -12,34 +12,26 @@ my $cluster = PaxosKV::Cluster->new(nodes => 3);
 
 my @columns = qw(node_id slot state_hash rows agrees);
 
-# paxos_verify() on one node: { node id => { column => value } }
+# paxos_verify() on one node, once it says of all that live whether they agree: { node id => { column => value } }
 sub verify
 {
 	my ($id, $arguments) = @_;
-	my %nodes;
-	for my $line (split /\n/, $cluster->query($id, 'SELECT * FROM paxos_verify(' . ($arguments // '') . ')'))
-	{
-		my %node;
-		@node{@columns} = split /\|/, $line, -1;
-		$nodes{ $node{node_id} } = \%node;
-	}
-	return \%nodes;
+	return $cluster->wait_for("node $id to know whether all agree", sub {
+			my %nodes;
+			for my $line (split /\n/, $cluster->query($id, 'SELECT * FROM paxos_verify(' . ($arguments // '') . ')'))
+			{
+				my %node;
+				@node{@columns} = split /\|/, $line, -1;
+				$nodes{ $node{node_id} } = \%node;
+			}
+			return (grep { $nodes{$_}{agrees} eq '' } $cluster->up_ids) ? undef : \%nodes;
+		});
 }
 
 sub all_of
 {
 	my ($nodes, $column) = @_;
 	return join ' ', map { $nodes->{$_}{$column} } sort keys %$nodes;
-}
-
-# Who is not connected is not waited for.
-sub wait_until_connected
-{
-	my ($id) = @_;
-	$cluster->wait_for("node $id to be connected to all", sub {
-			$cluster->query($id, 'SELECT bool_and(connected) FROM paxoskv.nodes') eq 't';
-		});
-	return;
 }
 
 sub is_one_state
@@ -94,16 +86,19 @@ is_one_state($nodes, 'after some writes');
 is($nodes->{1}{rows}, 100, 'rows are counted');
 is($nodes->{1}{state_hash}, $cluster->status(3, 'state_hash'), 'the hash is that of paxos_status()');
 
-my @load = map { $cluster->client($_) } $cluster->ids;
-$_->send(q{SELECT count(paxos_put('load ' || i % 50, i::text)) FROM generate_series(1, 2000) AS i}) for @load;
+my @load = map { $cluster->patient_client($_) } $cluster->ids;
+my $load = q{SELECT count(paxos_put('load ' || i % 50, i::text)) FROM generate_series(1, 2000) AS i};
+$_->send($load) for @load;
 is_one_state(verify(1 + $_ % 3), "under load, round $_") for 1 .. 5;
-is_deeply([ map { $_->{value} } $cluster->answers_of(@load) ], [ 2000, 2000, 2000 ], 'which is all done');
+my @done = $cluster->answers_of(@load);
+$done[$_] = $cluster->ask($load[$_], $load) for grep { $done[$_]{state} eq '53000' } 0 .. $#done;
+is_deeply([ map { $_->{value} } @done ], [ 2000, 2000, 2000 ], 'which is all done');
 
 my $slot = $cluster->put(1, 'last', 'one');
 $nodes = verify(1, $slot);
 is_one_state($nodes, 'at a slot');
 cmp_ok($nodes->{2}{slot}, '>=', $slot, 'at that slot or a later one');
-my $future = $cluster->try(1, 'SELECT * FROM paxos_verify(' . ($slot + 1000000) . ')');
+my $future = $cluster->answer(1, 'SELECT * FROM paxos_verify(' . ($slot + 1000000) . ')');
 is($future->{state}, '22023', 'a slot that nobody knows is refused');
 
 # ---------------------------------------------------------------- one is down
@@ -136,6 +131,8 @@ is($cluster->get(3, 'after'), 'that', 'the others go on');
 sub is_refused
 {
 	my ($when) = @_;
+	# the log has it a moment before the clients
+	$cluster->wait_for("$when: node 2 to refuse", sub { $cluster->try(2, q{SELECT paxos_get('k7')})->{state} eq '55000' });
 	for my $statement (
 		q{SELECT paxos_get('k7')}, q{SELECT paxos_get('k7', consistency => 'leader')}, q{SELECT paxos_put('k7', 'x')},
 		q{SELECT paxos_put('gone', '1', request_id => 'r1')}, q{SELECT * FROM paxos_outcome('r1')},
@@ -147,7 +144,8 @@ sub is_refused
 	}
 	is($cluster->get(2, 'k7', 'local'), 'forged', "$when: a local read shows what is there");
 	cmp_ok($cluster->status(2, 'applied_slot'), '<', $slot, "$when: nothing more is applied");
-	like($cluster->status(2, 'detail'), qr/A row of paxoskv.kv is not as it was written: "default" "k7"/, "$when: the status says why");
+	$cluster->wait_for("$when: the status of node 2",
+		sub { $cluster->status(2, 'detail') =~ /A row of paxoskv.kv is not as it was written: "default" "k7"/ });
 	$cluster->wait_for("$when: nodes of node 1",
 		sub { $cluster->query(1, q{SELECT trouble FROM paxoskv.nodes WHERE node_id = 2}) =~ /rows are not the cluster's/ });
 	return;
@@ -164,14 +162,12 @@ $cluster->kill(2);
 $cluster->start(2);
 $cluster->wait_for('the worker of another server', sub { log_lines(2, $stopped) == 3 });
 is_refused('after the server was killed');
-wait_until_connected(1);
 is(all_of(verify(1), 'agrees'), 't f t', 'the others see it as before');
 
 # ---------------------------------------------------------------- and made anew
 
 make_anew(2);
 is($cluster->get(2, 'k7'), 'xxxxxxx', 'its rows are made anew from its log');
-wait_until_connected(2);
 is_one_state(verify(2), 'afterwards');
 
 # ---------------------------------------------------------------- found without being asked for
@@ -180,10 +176,10 @@ behind_its_back(3, q{UPDATE paxoskv.kv SET hash = decode(md5('forged'), 'hex') W
 $cluster->node(3)->append_conf('postgresql.conf', "paxoskv.verify_interval = '1s'\n");
 $cluster->node(3)->reload;
 $cluster->wait_for('node 3 to recount its rows', sub { log_lines(3, $stopped) });
-like($cluster->status(3, 'detail'), qr/A row of paxoskv.kv is not as it was written: "default" "k8"/,
-	'a row whose hash is not its own is found now and then');
+$cluster->wait_for('node 3 to say why',
+	sub { $cluster->status(3, 'detail') =~ /A row of paxoskv.kv is not as it was written: "default" "k8"/ });
+pass('a row whose hash is not its own is found now and then');
 make_anew(3);
-wait_until_connected(3);
 is_one_state(verify(3), 'afterwards');
 
 # ---------------------------------------------------------------- a hash that differs shows without being asked for
@@ -191,7 +187,8 @@ is_one_state(verify(3), 'afterwards');
 behind_its_back(3, q{DELETE FROM paxoskv.kv WHERE key = 'k9'},
 	q{UPDATE paxoskv.state SET row_count = row_count - 1, state_hash = decode(md5('nothing'), 'hex')});
 $cluster->wait_for('that node 3 stops', sub { log_lines(3, $stopped) == 2 });
-like($cluster->status(3, 'detail'), qr/^A majority of the nodes has another state than this one/, 'it is in the minority');
+$cluster->wait_for('node 3 to say why', sub { $cluster->status(3, 'detail') =~ /^A majority of the nodes has another state than this one/ });
+pass('it is in the minority');
 $cluster->put(1, 'still', 'here');
 is($cluster->get(2, 'still'), 'here', 'the others go on');
 is(all_of(verify(1), 'agrees'), 't t f', 'and agree');
@@ -210,7 +207,8 @@ is($cluster->get(1, 'still'), 'there', 'and goes on');
 # Two of three differ from each other and from the third: nobody knows who is right.
 behind_its_back(2, q{UPDATE paxoskv.state SET state_hash = decode(md5('something else'), 'hex')});
 $cluster->wait_for('that node 1 stops', sub { log_lines(1, $stopped) });
-is($cluster->try(1, q{SELECT paxos_get('still')})->{state}, '55000', 'without a majority all stop');
+$cluster->wait_for('node 1 to refuse', sub { $cluster->try(1, q{SELECT paxos_get('still')})->{state} eq '55000' });
+pass('without a majority all stop');
 
 # ---------------------------------------------------------------- alone
 
@@ -220,11 +218,11 @@ my $file = PostgreSQL::Test::Utils::tempdir() . '/kv.copy';
 $cluster->node(1)->safe_psql('postgres', "COPY paxoskv.kv TO '$file'");
 $alone->node(1)->safe_psql('postgres', "COPY paxoskv.kv FROM '$file'");
 $alone->put(1, 'first', 'command');
-my $full = $alone->try(1, q{SET paxoskv.commit_timeout = '1s'; SELECT * FROM paxos_verify()});
+my $full = $alone->try(1, q{SET paxoskv.commit_timeout = '5s'; SELECT * FROM paxos_verify()});
 is($full->{out}, '1||||', 'without a place for a recount nothing is known');
 like($full->{err}, qr/WARNING: .*node 1 has not said what its rows are/, '... which is said');
-like(slurp_file($alone->node(1)->logfile), qr/paxoskv cannot recount its rows now: all background workers are in use/,
-	'... and why');
+$alone->wait_for('the log to say why',
+	sub { slurp_file($alone->node(1)->logfile) =~ /paxoskv cannot recount its rows now: all background workers are in use/ });
 $alone->node(1)->append_conf('postgresql.conf', "max_worker_processes = 4\n");
 $alone->node(1)->restart;
 $alone->put(1, 'second', 'command');

@@ -30,14 +30,14 @@ sub refused
 			return $put->{state} eq '55000' && $put->{err} =~ $why;
 		});
 	like($put->{err}, qr/DETAIL:  It is not known what the cluster is to begin with: .*not applied and will not be/, "$what: a put is refused");
-	like($cluster->status(1, 'detail'), $why, '... the status says why');
+	$cluster->wait_for("the status to say why: $what", sub { $cluster->status(1, 'detail') =~ $why });
 	is($cluster->status(1, 'role'), 'unformed', '... no cluster forms');
 	return;
 }
 
 copy_in(1, 1);
 refused(qr/A row of paxoskv\.kv is not as it was written: "default" "k"/, 'a wrong hash');
-like(slurp_file($node->logfile), qr/HINT:  DROP EXTENSION paxoskv drops these rows/, '... the log has the way out');
+$cluster->wait_for('the log to have the way out', sub { slurp_file($node->logfile) =~ /HINT:  DROP EXTENSION paxoskv drops these rows/ });
 $cluster->query(1, 'DROP EXTENSION paxoskv');
 $cluster->create_extension(1);
 

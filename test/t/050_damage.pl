@@ -161,7 +161,7 @@ $cluster->start(3);
 my $detail = $cluster->wait_for('node 3 to say why it does not start',
 	sub { my $text = $cluster->status(3, 'detail'); return $text =~ /metadata/ ? $text : undef; });
 like($detail, qr{both copies of the metadata, "\S+/metadata\.1" and "\S+/metadata\.2", are damaged}i, 'both metadata files are named');
-like(slurp_file($cluster->node(3)->logfile, $from), qr/both copies of the metadata/i, '... in the log, too');
+$cluster->wait_for('the log to name them, too', sub { slurp_file($cluster->node(3)->logfile, $from) =~ /both copies of the metadata/i });
 my $put = $cluster->try(3, "SELECT paxos_put('no', 'no')");
 is($put->{state}, '55000', 'it refuses writes');
 $cluster->wait_for('a write of the others', sub { $cluster->try(1, "SELECT paxos_put('two', 'of three')")->{ok} });

@@ -41,10 +41,22 @@ sub wait_until_bounded
 		$cluster->wait_for("the log of node $node_id to be trimmed", sub {
 				$cluster->status($node_id, 'log_bytes') <= bound($largest);
 			});
-		cmp_ok(files($node_id, 'segment.*'), '<=', bound($largest), "$what: the segments of node $node_id are bounded");
-		cmp_ok(files($node_id, 'prepared.*'), '<=', 3 * $segment, '... and those kept ready');
+		# another process takes the files away
+		$cluster->wait_for("$what: the segments of node $node_id to be bounded", sub { files($node_id, 'segment.*') <= bound($largest) });
+		$cluster->wait_for("$what: those kept ready, too", sub { files($node_id, 'prepared.*') <= 3 * $segment });
+		pass("$what: the segments of node $node_id are bounded, and those kept ready");
 	}
 	return;
+}
+
+# paxos_trim() waits for those that are connected, but not long: until the log begins behind a slot; where it does then.
+sub trim_past
+{
+	my ($of, $node_id, $slot) = @_;
+	my $first;
+	$of->wait_for("the log of node $node_id to be trimmed past slot $slot",
+		sub { ($first = $of->query($node_id, 'SELECT paxos_trim()')) > $slot });
+	return $first;
 }
 
 sub fill
@@ -66,7 +78,7 @@ sub is_all_there
 			"t\n600", "$what: node $node_id has all values");
 		$rows{ $cluster->query($node_id, "SELECT md5(string_agg(key || ' ' || revision || ' ' || length(value), ',' ORDER BY revision)) FROM paxoskv.data") } = 1;
 	}
-	is($cluster->query(1, 'SELECT count(*) FROM paxos_verify() WHERE agrees'), 3, '... as the nodes themselves find');
+	is($cluster->agreeing(1), 3, '... as the nodes themselves find');
 	is(scalar keys %rows, 1, '... the same');
 	return (keys %rows)[0];
 }
@@ -85,11 +97,15 @@ for my $node_id (@ids)
 }
 my $rows = is_all_there('trimmed');
 
-my $from_one = $cluster->try($id, 'SELECT min(slot), count(*) > 0 FROM paxos_log(1, 5)');
-my $begins = $cluster->status($id, 'first_slot');
+my ($begins, $from_one, $default);
+$cluster->wait_for('the log to begin where it did a moment before', sub {
+		$begins = $cluster->status($id, 'first_slot');
+		$from_one = $cluster->answer($id, 'SELECT min(slot), count(*) > 0 FROM paxos_log(1, 5)');
+		$default = $cluster->answer($id, 'SELECT min(slot) FROM paxos_log()');
+		return $cluster->status($id, 'first_slot') == $begins;
+	});
 is($from_one->{out}, "$begins|t", 'paxos_log(1) begins where the log does');
 like($from_one->{err}, qr/NOTICE: .*this node's log begins at slot $begins\n.*DETAIL:  .*table paxoskv\.kv/, '... and says so');
-my $default = $cluster->try($id, 'SELECT min(slot) FROM paxos_log()');
 is("$default->{out} $default->{err}", "$begins ", 'paxos_log() does, too, without a word');
 
 $cluster->stop($_) for @ids;
@@ -107,6 +123,8 @@ is($cluster->query($other, "SELECT count(*) FROM paxos_prefix('large ') WHERE le
 
 # ---------------------------------------------------------------- what is not applied is bounded, too
 
+$leader = $cluster->wait_for_leader;
+($id, $other) = grep { $_ != $leader } @ids;
 my $apply = $cluster->worker_pid($id, 'apply');
 kill 'STOP', $apply;
 fill($other, 'unapplied', 18, 4_000_000);
@@ -142,17 +160,19 @@ is($cluster->query($id, "SELECT count(DISTINCT key) FROM paxos_log($had, NULL) W
 $leader = $cluster->wait_for_leader;
 my $last = $cluster->put($leader, 'before', 'the trim');
 $cluster->wait_until_equal;
-is($cluster->query($_, 'SELECT paxos_trim()'), $last + 1, "node $_ keeps nothing that all have applied") for @ids;
+# a new leader may have an entry of its own behind that
+my %first = map { $_ => trim_past($cluster, $_, $last) } @ids;
 for my $node_id (@ids)
 {
-	is($cluster->status($node_id, 'first_slot'), $last + 1, "... node $node_id shows it");
-	cmp_ok(files($node_id, 'segment.*'), '<=', 2 * $segment, '... its files are gone');
-	my $empty = $cluster->try($node_id, 'SELECT count(*) FROM paxos_log(1)');
+	is($cluster->status($node_id, 'first_slot'), $first{$node_id}, "node $node_id keeps nothing that all have applied");
+	$cluster->wait_for("the files of node $node_id to be gone", sub { files($node_id, 'segment.*') <= 2 * $segment });
+	my $empty = $cluster->answer($node_id, 'SELECT count(*) FROM paxos_log(1) WHERE key IS NOT NULL');
 	is($empty->{out}, 0, '... paxos_log() has no rows');
-	like($empty->{err}, qr/this node's log begins at slot @{[$last + 1]}/, '... and says why');
+	like($empty->{err}, qr/this node's log begins at slot $first{$node_id}/, '... and says why');
 }
-is($cluster->put($id, 'after', 'the trim'), $last + 1, 'the next put goes on behind');
-is($cluster->query($id, 'SELECT slot, key FROM paxos_log()'), ($last + 1) . '|after', '... and is what the log has');
+my $after = $cluster->put($id, 'after', 'the trim');
+cmp_ok($after, '>', $last, 'the next put goes on behind');
+is($cluster->query($id, 'SELECT slot, key FROM paxos_log() WHERE key IS NOT NULL'), "$after|after", '... and is what the log has');
 $cluster->query($_, 'SELECT paxos_trim()') for @ids;
 $cluster->kill($_) for @ids;
 $cluster->start($_) for @ids;
@@ -160,15 +180,22 @@ is_all_there('trimmed and killed at once');
 
 # ... while commands run
 my @writers = map { $cluster->client($_) } @ids;
-$writers[$_]->send("SELECT count(paxos_put('during $_ ' || i, repeat('x', 5000))) FROM generate_series(1, 1000) AS i") for 0 .. $#writers;
+sub send_puts
+{
+	my ($number) = @_;
+	$writers[$number]->send("SELECT count(paxos_put('during $number ' || i, repeat('x', 5000))) FROM generate_series(1, 1000) AS i");
+	return;
+}
+send_puts($_) for 0 .. $#writers;
 my ($trims, %answer) = (0);
 while (keys %answer < @writers)
 {
 	$trims++ for map { $cluster->query($_, 'SELECT paxos_trim()') } @ids;
 	for (grep { !$answer{$_} } 0 .. $#writers)
 	{
-		my $answer = $writers[$_]->await(0.01);
-		$answer{$_} = $answer if $answer;
+		my $answer = $writers[$_]->await(0.01) or next;
+		# refused for the moment: on a busy machine the majority may be out of reach
+		$answer->{state} eq '53000' ? send_puts($_) : ($answer{$_} = $answer);
 	}
 }
 is(join(' ', map { $answer{$_}{state} eq '00000' ? $answer{$_}{value} : "@{ $answer{$_}{rows} }" } 0 .. $#writers), '1000 1000 1000',
@@ -183,7 +210,7 @@ $cluster->stop($id);
 $last = $cluster->put($leader, 'alone', 'with one');
 $cluster->wait_until_equal;
 # on both, as either may lead when the third one asks, and would give it whatever its log still has
-cmp_ok($cluster->query($_, 'SELECT paxos_trim()'), '>', $last, "a node that is away is not waited for by node $_") for $cluster->up_ids;
+cmp_ok(trim_past($cluster, $_, $last), '>', $last, "a node that is away is not waited for by node $_") for $cluster->up_ids;
 $cluster->start($id);
 $cluster->wait_until_equal;
 is($cluster->get($id, 'alone', 'local'), 'with one', '... it gets the table when it is back');
@@ -219,7 +246,7 @@ for my $round (1 .. 3)
 {
 	my $slot;
 	$slot = $one->put(1, "flushed $_", $round) for 1 .. 20;
-	is($one->query(1, 'SELECT paxos_trim()'), $slot + 1, "round $round: trimmed through the last put");
+	is(trim_past($one, 1, $slot), $slot + 1, "round $round: trimmed through the last put");
 	$one->kill(1);
 	$one->start(1);
 	is($one->query(1, "SELECT count(*) FROM paxos_prefix('flushed ') WHERE value = '$round'"), 20, '... which is there after kill -9');
@@ -242,7 +269,8 @@ my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile);
 is(scalar(() = $log =~ /paxoskv log is not trimmed/g), 1, '... and the server\'s log has it once');
 $node->restart;
 $one->wait_for('the log to be trimmed', sub { $one->status(1, 'first_slot') > $first });
-is($one->status(1, 'detail'), '', 'after a restart with fsync it is trimmed');
+$one->wait_for('nothing to be said of it', sub { $one->status(1, 'detail') eq '' });
+pass('after a restart with fsync it is trimmed');
 is($one->query(1, "SELECT count(*) FROM paxos_prefix('unsafe ')"), 120, '... and all is there');
 undef $one;
 

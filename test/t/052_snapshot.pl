@@ -93,7 +93,7 @@ sub all_agree
 {
 	my ($what) = @_;
 	$cluster->wait_until_equal;
-	is($cluster->query(1, 'SELECT count(*) FROM paxos_verify() WHERE agrees'), 3, "$what: all nodes agree");
+	is($cluster->agreeing(1), 3, "$what: all nodes agree");
 	return;
 }
 
@@ -105,8 +105,8 @@ sub leave_behind
 	for my $id (1, 2)
 	{
 		$cluster->wait_until_equal(1, 2);
-		$cluster->query($id, 'SELECT paxos_trim()');
-		cmp_ok($cluster->status($id, 'first_slot'), '>', $cluster->{left_at}, "the log of node $id begins behind what node 3 has");
+		$cluster->wait_for("the log of node $id to begin behind what node 3 has",
+			sub { $cluster->query($id, 'SELECT paxos_trim()') > $cluster->{left_at} + 1 });
 	}
 	return;
 }
@@ -138,15 +138,18 @@ my %release = map { $_ => hold_senders($_) } 1, 2;
 my $writers = PaxosKV::Writers->new($cluster, nodes => [ 1, 2 ], clients => 1);
 $cluster->start(3);
 my $watch = watch_generations(3, 'new');
-$cluster->wait_for('node 3 to be half way', sub { is_half_way(3) });
-my $source = progress(3, 'node_id', 'receiving');
-like($source, qr/^[12]$/, 'it comes from one of the others');
-# Mostly one that does not lead; but the leader, where it was the first to be connected.
-note($source == $cluster->leader ? 'it leads' : 'it does not lead');
-is(progress($source, "role || ' ' || node_id || ' ' || (pid IS NOT NULL) || ' ' || (bytes_done > 0) || ' ' || phase", 'sending'),
-	'sending 3 true true copying rows', 'both ends show it: the source');
-is(progress(3, "role || ' ' || (pid IS NOT NULL) || ' ' || (bytes_done > 0) || ' ' || phase || ' ' || (started_at < now())", 'receiving'),
-	'receiving true true copying rows true', '... and node 3');
+my $source;
+# Mostly from one that does not lead; but from the leader, where it was the first to be connected.
+$cluster->wait_for('both ends to show it', sub {
+		return 0 if !is_half_way(3);
+		$source = progress(3, 'node_id', 'receiving');
+		return 0 if $source !~ /^[12]$/;
+		return progress($source, "role || ' ' || node_id || ' ' || (pid IS NOT NULL) || ' ' || (bytes_done > 0) || ' ' || phase", 'sending') eq
+		  'sending 3 true true copying rows'
+		  && progress(3, "role || ' ' || (pid IS NOT NULL) || ' ' || (bytes_done > 0) || ' ' || phase || ' ' || (started_at < now())", 'receiving') eq
+		  'receiving true true copying rows true';
+	});
+pass("half way, both ends show it: the source, node $source, and node 3");
 is($cluster->get(3, 'g1', 'local'), 'old', 'its readers see the old rows');
 is($cluster->get(3, 'large 2', 'local') =~ /^2+$/, 1, '... large ones too');
 my $refused = $cluster->try(3, q{SELECT paxos_put('a', 'b')});
@@ -199,7 +202,7 @@ is($cluster->query(3, q{SELECT outcome FROM paxos_outcome('r2')}), 'applied', 'a
 $writers->run_until_acknowledged(1, 2);
 $writers->finish;
 is_deeply([ $writers->mistakes(3) ], [], 'all that was acknowledged is there');
-is(progress(3, 'count(*)', 'receiving'), 0, 'nothing is under way any more');
+$cluster->wait_for('nothing to be under way any more', sub { progress(3, 'count(*)', 'receiving') == 0 });
 all_agree('after that');
 cmp_ok($cluster->status(3, 'first_slot'), '>', $cluster->{left_at}, 'its log begins behind the snapshot');
 $cluster->put(3, 'from here', 'yes');
@@ -215,14 +218,16 @@ behind_its_back(2, q{UPDATE paxoskv.kv SET value = 'forged' WHERE key = 'g7'}, q
 	q{INSERT INTO paxoskv.kv SELECT partition, 'g8x', value, value_kind, revision, create_revision, written_at, hash FROM paxoskv.kv WHERE key = 'g9'},
 	q{DELETE FROM paxoskv.requests WHERE request_id = 'r1'});
 $cluster->wait_until_formed;
-$cluster->query(1, 'SELECT count(*) FROM paxos_verify()');
-$cluster->wait_for('node 2 to stop', sub { $cluster->try(2, q{SELECT paxos_get('g7')})->{state} eq '55000' });
+$cluster->wait_for('node 2 to stop', sub {
+		$cluster->query(1, 'SELECT count(*) FROM paxos_verify()');
+		return $cluster->try(2, q{SELECT paxos_get('g7')})->{state} eq '55000';
+	});
 my $stopped = $cluster->try(2, q{SELECT paxos_get('g7')});
 like($stopped->{err}, qr/HINT:  .*paxos_resync\(\)/, 'a node with other rows says what to do');
 $cluster->stop(2);
 $cluster->start(2);
 $cluster->put(1, 'meanwhile', 'one');
-$cluster->wait_for('node 2 to be heard', sub { $cluster->query(2, 'SELECT bool_and(connected) FROM paxoskv.nodes') eq 't' });
+$cluster->wait_until_connected(2);
 my $written = $cluster->query(2, q{SELECT ctid FROM paxoskv.kv WHERE key = 'g6'});
 my $inside = $cluster->try(2, 'BEGIN; SELECT paxos_resync(); ROLLBACK');
 is($inside->{state}, '25001', 'paxos_resync() in a transaction, which may have locked what it waits for: refused');
@@ -240,7 +245,7 @@ behind_its_back(2, q{UPDATE pg_index SET indisready = false WHERE indexrelid = '
 	q{INSERT INTO paxoskv.kv SELECT partition, 'hidden', value, value_kind, revision, create_revision, written_at, hash FROM paxoskv.kv WHERE key = 'g9'},
 	q{UPDATE pg_index SET indisready = true WHERE indexrelid = 'paxoskv.kv_key'::regclass});
 $cluster->wait_until_formed;
-$cluster->wait_for('node 2 to be heard', sub { $cluster->query(2, 'SELECT bool_and(connected) FROM paxoskv.nodes') eq 't' });
+$cluster->wait_until_connected(2);
 is($cluster->query(2, q{SELECT paxos_resync() > 0}), 't', 'a row that no index leads to');
 is(log_lines(2, 'could not load .*: the table that came has not the state hash'), 1, '... is found before anything counts');
 all_agree('and gone in the end');
@@ -252,10 +257,11 @@ all_agree('after another');
 # ---------------------------------------------------------------- the database is older than its log
 
 my $rows = $cluster->query(2, 'SELECT count(*) FROM paxoskv.kv');
+my $loads = log_lines(2, $loaded);
 behind_its_back(2, 'DROP EXTENSION paxoskv');
 cmp_ok($cluster->status(1, 'last_slot'), '>', 1, 'the others go on');
 $cluster->create_extension(2);
-wait_for_load(2, 4);
+wait_for_load(2, $loads + 1);
 $cluster->wait_until_formed;
 is($cluster->query(2, 'SELECT count(*) FROM paxoskv.kv'), $rows, 'a database made anew gets its rows again');
 is(log_lines(2, 'the database is older than the log|log begins behind'), 0, 'without being refused');
@@ -267,7 +273,7 @@ all_agree('after that');
 $cluster->node(2)->append_conf('postgresql.conf', "max_worker_processes = 3\n");
 $cluster->node(2)->restart;
 $cluster->wait_until_formed;
-$cluster->wait_for('node 2 to be heard', sub { $cluster->query(2, 'SELECT bool_and(connected) FROM paxoskv.nodes') eq 't' });
+$cluster->wait_until_connected(2);
 my $full = $cluster->try(2, 'SELECT paxos_resync()');
 is($full->{state}, '55000', 'without a place for a worker');
 like($full->{err}, qr/DETAIL:  Node \d: all background workers are in use on this node\./, '... it is said');

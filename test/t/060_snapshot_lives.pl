@@ -20,14 +20,7 @@ sub all_agree
 {
 	my ($what) = @_;
 	$cluster->wait_until_equal;
-	is($cluster->query(1, 'SELECT count(*) FROM paxos_verify() WHERE agrees'), 3, "$what: all nodes agree");
-	return;
-}
-
-sub wait_until_connected
-{
-	my ($id) = @_;
-	$cluster->wait_for("node $id to be connected", sub { $cluster->query($id, 'SELECT bool_and(connected) FROM paxoskv.nodes') eq 't' });
+	is($cluster->agreeing(1), 3, "$what: all nodes agree");
 	return;
 }
 
@@ -54,7 +47,7 @@ $cluster->wait_for('node 3 to have them chosen', sub { $cluster->status(3, 'chos
 my $client = $cluster->client(3);
 $client->send('SELECT paxos_resync()');
 $cluster->wait_for('it to be asked for', sub { $cluster->query(3, q{SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Extension' AND query LIKE '%paxos_resync%' AND pid <> pg_backend_pid()}) > 0 });
-$cluster->fault(3, 'sync 4000 pg_wal');
+$cluster->fault(3, 'sync 8000 pg_wal');
 kill CONT => $apply;
 $cluster->wait_for('the loader to commit', sub { phase(3, 'receiving') eq 'committing' });
 kill TERM => $consensus;
@@ -62,7 +55,7 @@ $cluster->wait_for('another consensus worker', sub { my $now = $cluster->worker_
 $cluster->fault(3);
 my ($answer) = $cluster->answers_of($client);
 is($answer->{state}, '00000', 'paxos_resync() is answered by the next life');
-is(log_lines(3, q(finished loading another node's rows)), 1, '... which has found what was committed');
+$cluster->wait_for('it to find what was committed', sub { log_lines(3, q(finished loading another node's rows)) == 1 });
 $cluster->wait_until_formed;
 $cluster->put(3, 'after', 'yes');
 all_agree('a consensus worker ended while a table was committed');
@@ -78,13 +71,15 @@ $cluster->node(3)->append_conf('postgresql.conf', "shared_preload_libraries = 'p
 $cluster->stop(3);
 $cluster->start(3);
 $cluster->wait_until_formed;
-$cluster->query(1, 'SELECT count(*) FROM paxos_verify()');
-$cluster->wait_for('node 3 to stop', sub { $cluster->try(3, q{SELECT paxos_get('k7')})->{state} eq '55000' });
-wait_until_connected(3);
+$cluster->wait_for('node 3 to stop', sub {
+		$cluster->query(1, 'SELECT count(*) FROM paxos_verify()');
+		return $cluster->try(3, q{SELECT paxos_get('k7')})->{state} eq '55000';
+	});
+$cluster->wait_until_connected(3);
 $apply = $cluster->worker_pid(3, 'apply');
 my $loaded = 'paxoskv has loaded the rows of node';
 my $loads = log_lines(3, $loaded);
-$cluster->fault(3, 'sync 3000 pg_wal');
+$cluster->fault(3, 'sync 8000 pg_wal');
 $client = $cluster->client(3);
 $client->send('SELECT paxos_resync()');
 $cluster->wait_for('the loader to commit', sub { phase(3, 'receiving') eq 'committing' });
@@ -96,36 +91,49 @@ kill CONT => $apply;
 ($answer) = $cluster->answers_of($client);
 is($answer->{state}, '00000', 'paxos_resync() returns though the apply worker ended');
 $cluster->wait_for('another apply worker', sub { my $now = $cluster->worker_pid(3, 'apply'); $now && $now != $apply });
-my $healed = eval { $cluster->wait_for('node 3 to serve', sub { $cluster->try(3, q{SELECT paxos_get('k7')})->{ok} }, 15) };
+my $healed = eval { $cluster->wait_for('node 3 to serve', sub { $cluster->try(3, q{SELECT paxos_get('k7')})->{ok} }) };
 ok($healed, 'the node serves again: its rows are the cluster\'s') or diag($cluster->try(3, q{SELECT paxos_get('k7')})->{err});
 $cluster->query(3, 'SELECT paxos_resync()') unless $healed;
 all_agree('an apply worker ended after a table was loaded');
 
 # ---------------------------------------------------------------- a worker that waits for a lock
 
-# A sender waits behind a VACUUM FULL, which waits for a reader, for as long as that likes.
-my $leader = $cluster->leader;
-my ($source) = grep { $_ != $leader && $_ != 3 } 1 .. 3;
-my ($reader, $vacuum) = map { $cluster->client($source) } 1, 2;
-$reader->ask($_) for 'BEGIN', 'SELECT count(*) FROM paxoskv.requests';
-my $pid = $vacuum->ask('SELECT pg_backend_pid()')->{value};
-$vacuum->send('VACUUM FULL paxoskv.requests');
-$cluster->wait_for('VACUUM FULL to queue for its lock', sub {
-		$cluster->query($source, "SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") > 0;
-	});
-my ($receiver) = grep { $_ != $source } 3, 2, 1;
-$client = $cluster->client($receiver);
+# A sender waits behind a VACUUM FULL, which waits for a reader, for as long as that likes; on whichever of the two the rows
+# come from.
+sub hold_senders
+{
+	my ($id) = @_;
+	my ($reader, $vacuum) = map { $cluster->client($id) } 1, 2;
+	$reader->ask($_) for 'BEGIN', 'SELECT count(*) FROM paxoskv.requests';
+	my $pid = $vacuum->ask('SELECT pg_backend_pid()')->{value};
+	$vacuum->send('VACUUM FULL paxoskv.requests');
+	$cluster->wait_for('VACUUM FULL to queue for its lock', sub {
+			$cluster->query($id, "SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") > 0;
+		});
+	return sub { $reader->ask('COMMIT'); $cluster->answers_of($vacuum); return; };
+}
+my %release = map { $_ => hold_senders($_) } 1, 2;
+$client = $cluster->client(3);
 $client->send('SELECT paxos_resync()');
-my $sender = $cluster->wait_for('a sender to wait', sub { $cluster->query($source, q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'paxoskv snapshot sender' AND wait_event_type = 'Lock'}) });
+my $waiting = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'paxoskv snapshot sender' AND wait_event_type = 'Lock'};
+my ($source, $sender);
+$cluster->wait_for('a sender to wait', sub {
+		for my $id (1, 2)
+		{
+			$sender = $cluster->query($id, $waiting) or next;
+			return $source = $id;
+		}
+		return;
+	});
 $consensus = $cluster->worker_pid($source, 'consensus');
 kill TERM => $consensus;
-my $served = eval { $cluster->wait_for('the source to serve', sub { my $now = $cluster->worker_pid($source, 'consensus'); $now && $now != $consensus && $cluster->try($source, 'SELECT paxos_sync()')->{ok} }, 20) };
+my $served = eval { $cluster->wait_for('the source to serve', sub { my $now = $cluster->worker_pid($source, 'consensus'); $now && $now != $consensus && $cluster->try($source, 'SELECT paxos_sync()')->{ok} }) };
 ok($served, 'the consensus worker of a source does not wait for its sender');
-$cluster->wait_for('the sender to be gone', sub { is_gone($sender) }, 20) if $served;
+$cluster->wait_for('the sender to be gone', sub { is_gone($sender) }) if $served;
+$release{ 3 - $source }->();
 ($answer) = $cluster->answers_of($client);
 is($answer->{state}, '00000', '... and the rows come from another node, or from there in the end') or diag($answer->{err} // $answer->{message} // '');
-$reader->ask('COMMIT');
-$cluster->answers_of($vacuum);
+$release{$source}->();
 all_agree('after that');
 
 # ---------------------------------------------------------------- no worker at all
@@ -133,7 +141,7 @@ all_agree('after that');
 $cluster->stop(3);
 $cluster->node(3)->append_conf('postgresql.conf', "max_worker_processes = 0\npaxoskv.commit_timeout = '1s'\n");
 $cluster->start(3);
-$answer = $cluster->try(3, 'SELECT paxos_resync()', timeout => 30);
+$answer = $cluster->try(3, 'SELECT paxos_resync()');
 is($answer->{state}, '55000', 'where the consensus worker never runs nobody waits for ever');
 like($answer->{err}, qr/The consensus worker is not running/i, '... and is told why');
 

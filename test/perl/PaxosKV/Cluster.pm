@@ -25,6 +25,9 @@ use Time::HiRes qw(time sleep);
 # How long anything here waits; PG_TEST_TIMEOUT_DEFAULT of the environment raises it.
 my $timeout = $PostgreSQL::Test::Utils::timeout_default || 60;
 
+# Seconds for which a statement that has to succeed may wait for its outcome, whatever a test sets for others.
+my $commit_timeout = 60;
+
 my @clusters;
 
 # new(nodes => 3, conf => 'settings of all', node_conf => { 2 => 'settings of one' }, node_init => { 2 => [ options of
@@ -55,6 +58,9 @@ sub ids { return sort { $a <=> $b } keys %{ $_[0]{node} }; }
 
 # The PostgreSQL::Test::Cluster object behind an id.
 sub node { return $_[0]{node}{ $_[1] } // die "there is no node $_[1]"; }
+
+# Seconds after which what has to come does not come any more.
+sub patience { return $timeout; }
 
 sub peer_port { return $_[0]{peer_port}{ $_[1] }; }
 
@@ -119,20 +125,27 @@ sub try
 	return { ok => $code == 0, state => $state, out => $out, err => $err, seconds => time - $begun };
 }
 
-# One statement that has to succeed; its output.  53000 says that it is safe to repeat: on a busy machine a leader may
-# change at any time.  A test of refusals uses try.
+# As try(), for what is not to be refused for the moment: on a busy machine the leader may change and the majority be out of
+# reach at any time.  53000 says that it is safe to repeat, and so it is; and what is chosen may take long to be applied.
+sub answer
+{
+	my ($self, $id, $statement, %options) = @_;
+	local $ENV{PGOPTIONS} = "-c paxoskv.commit_timeout=${commit_timeout}s";
+	my $until = time + $timeout;
+	while (1)
+	{
+		my $answer = $self->try($id, $statement, timeout => 5 * $timeout, %options);
+		return $answer if $answer->{state} ne '53000' || time > $until;
+		sleep 0.05;
+	}
+}
+
+# One statement that has to succeed; its output.  A test of refusals uses try.
 sub query
 {
 	my ($self, $id, $statement, %options) = @_;
-	my $until = time + $timeout;
-	my $answer;
-	while (1)
-	{
-		$answer = $self->try($id, $statement, %options);
-		return $answer->{out} if $answer->{ok};
-		last if $answer->{state} ne '53000' || time > $until;
-		sleep 0.05;
-	}
+	my $answer = $self->answer($id, $statement, %options);
+	return $answer->{out} if $answer->{ok};
 	die "node $id: $statement\n$answer->{state}: $answer->{err}";
 }
 
@@ -159,7 +172,48 @@ sub client
 	my ($self, $id) = @_;
 	my $node = $self->node($id);
 	return PaxosKV::Psql->new(host => $node->host, port => $node->port, name => $id, user => scalar getpwuid($<),
-		psql => $node->installed_command('psql'));
+		psql => $node->installed_command('psql'), connect_timeout => $timeout);
+}
+
+# As client(), for statements that have to succeed.
+sub patient_client
+{
+	my ($self, $id) = @_;
+	local $ENV{PGOPTIONS} = "-c paxoskv.commit_timeout=${commit_timeout}s";
+	return $self->client($id);
+}
+
+# As answer(), of such a client.
+sub ask
+{
+	my ($self, $client, $statement) = @_;
+	my $until = time + $timeout;
+	while (1)
+	{
+		my $answer = $client->ask($statement);
+		return $answer if $answer->{state} ne '53000' || time > $until;
+		sleep 0.05;
+	}
+}
+
+# Runs a statement of each client at once, client i through one node; the answers, in the order of clients.  What was refused
+# for the moment is sent again.
+sub at_once
+{
+	my ($self, @statements) = @_;
+	my @ids = $self->ids;
+	my @clients = map { $self->patient_client($ids[ $_ % @ids ]) } 0 .. $#statements;
+	my $until = time + $timeout;
+	$clients[$_]->send($statements[$_]) for 0 .. $#statements;
+	my @answers = $self->answers_of(@clients);
+	while (my @refused = grep { $answers[$_]{state} eq '53000' } 0 .. $#answers)
+	{
+		last if time > $until;
+		sleep 0.05;
+		$clients[$_]->send($statements[$_]) for @refused;
+		@answers[@refused] = $self->answers_of(@clients[@refused]);
+	}
+	return @answers;
 }
 
 # The answers of clients that were sent a statement each, in their order; waits for all of them.
@@ -254,6 +308,28 @@ sub wait_for_leader
 		}, $options{seconds});
 }
 
+# The nodes that agree, as paxos_verify() on one of them says: who is not connected at that moment would not be asked.
+sub agreeing
+{
+	my ($self, $id) = @_;
+	my @ids = $self->up_ids;
+	my %agrees;
+	$self->wait_for("node $id to know of each of nodes @ids whether it agrees", sub {
+			%agrees = map { split /\|/, $_, 2 } split /\n/, $self->query($id, 'SELECT node_id, agrees FROM paxos_verify()');
+			return !grep { $agrees{$_} eq '' } @ids;
+		});
+	return scalar grep { $agrees{$_} eq 't' } @ids;
+}
+
+# Until a node is connected to all others: who is not connected is not asked for anything.
+sub wait_until_connected
+{
+	my ($self, $id) = @_;
+	$self->wait_for("node $id to be connected to all",
+		sub { $self->query($id, 'SELECT bool_and(connected) FROM paxoskv.nodes') eq 't' });
+	return;
+}
+
 # Until every living node (or those named) is at one slot with one state hash, and that slot is at least the
 # highest any of them had chosen when this began.  Dies when they never meet or differ; returns the hash.
 sub wait_until_equal
@@ -293,11 +369,37 @@ sub pids
 
 sub is_up { my ($self, $id) = @_; return scalar $self->pids($id) > 0; }
 
-# The process id of 'consensus' or 'apply'.
+# The process id of 'consensus' or 'apply'; waits for one between two lives.
 sub worker_pid
 {
 	my ($self, $id, $which) = @_;
-	return $self->query($id, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'paxoskv $which worker'");
+	return $self->wait_for("a $which worker of node $id",
+		sub { $self->query($id, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'paxoskv $which worker'") });
+}
+
+# Stops the consensus workers of all other nodes, while node ID ('leader': the one that leads) is served by one leader:
+# prepare(ID) runs before that, and if another one has come to lead meanwhile, all of it is done again.  Returns the id, what
+# prepare returned, and what lets the workers go on.
+sub hold_others
+{
+	my ($self, $which, $prepare) = @_;
+	my @held;
+	my $release = sub { CORE::kill('CONT', @held); return; };
+	my ($id, $prepared);
+	$self->wait_for('a leader that stays', sub {
+			my $leader = $self->wait_until_formed;
+			$id = $which eq 'leader' ? $leader : $which;
+			my $led = "SELECT leader_id, ballot, session FROM paxos_status() WHERE leader_id = $leader";
+			$prepared = $prepare->($id);
+			my $before = $self->query($id, $led);
+			@held = map { $self->worker_pid($_, 'consensus') } grep { $_ != $id } $self->up_ids;
+			CORE::kill('STOP', @held);
+			sleep 0.3;    # what was still under way arrives, and the status is published each 100 ms
+			return 1 if $before ne '' && $self->query($id, $led) eq $before;
+			$release->();
+			return 0;
+		});
+	return ($id, $prepared, $release);
 }
 
 sub start

@@ -104,7 +104,7 @@ sub run_until_acknowledged
 {
 	my ($self, @ids) = @_;
 	my $begun = time;
-	$self->run(30, sub {
+	$self->run($self->{cluster}->patience, sub {
 			my %done = map { $_->{id} => 1 } grep { ($_->{done_after} // 0) >= $begun } @{ $self->{clients} };
 			return !grep { !$done{$_} } @ids;
 		})
@@ -116,7 +116,7 @@ sub run_until_acknowledged
 sub finish
 {
 	my ($self, $seconds) = @_;
-	my $until = time + ($seconds // 30);
+	my $until = time + ($seconds // $self->{cluster}->patience);
 	$self->take(0.05) while time < $until && grep { is_waiting($_) } @{ $self->{clients} };
 	my $waiting = grep { is_waiting($_) } @{ $self->{clients} };
 	for my $client (grep { is_waiting($_) } @{ $self->{clients} })
