@@ -58,8 +58,9 @@ sub put_log_back
 	is($cluster->get($id, $what), 'written by the others', '... and has what was written meanwhile');
 	is($cluster->get($id, 'refused'), '', '... and nothing of what it refused');
 	$cluster->wait_until_equal;
+	# who leads of those two; or either of them, if this one does
 	$leader = $cluster->wait_for_leader;
-	($other) = grep { $_ != $leader && $_ != $id } @ids;
+	($leader, $other) = sort { ($b == $leader) <=> ($a == $leader) } grep { $_ != $id } @ids;
 	return;
 }
 

@@ -78,6 +78,12 @@ $new->fault(1, 'write EIO pgsql_tmp_log/segment');
 restore(3, '--data-only');
 $new->wait_for('node 1 to meet its disk', sub { slurp_file($new->node(1)->logfile) =~ /paxoskv log failed: could not write/ });
 $new->fault(1);
+# met three times before that, it stays dormant
+$new->wait_for('node 1 to take part', sub {
+		my $role = $new->status(1, 'role');
+		do { $new->stop(1); $new->start(1) } if $role eq 'dormant';
+		return $role =~ /^(?:leader|follower)$/;
+	});
 $new->wait_until_formed;
 is($new->query($_, $rows), $before, "node $_ of the new cluster has every row as it was, revisions and times, too") for $new->ids;
 $new->wait_until_equal;

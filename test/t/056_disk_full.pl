@@ -11,6 +11,7 @@ use PaxosKV::Writers;
 use PostgreSQL::Test::Utils;
 use POSIX ();
 use Test::More;
+use Time::HiRes ();
 
 my ($log_disk, $table_disk) = map { PaxosKV::Disk->new($_) } 1, 2;
 my $cluster = PaxosKV::Cluster->new(nodes => 3, faults => [1], start => 0,
@@ -42,9 +43,9 @@ sub ticks
 sub share_of_processor
 {
 	my ($id) = @_;
-	my $before = ticks($id);
+	my ($begun, $before) = (Time::HiRes::time, ticks($id));
 	sleep 2;
-	return (ticks($id) - $before) / 2 / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+	return (ticks($id) - $before) / (Time::HiRes::time - $begun) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
 }
 
 # Values that fill what is left of a disk, through another node, until something has happened.
