@@ -81,6 +81,16 @@ static void test_restored(void)
 	is_u64(status().end, 101, "the same once more changes nothing");
 }
 
+/* paxos_resync(): what was wrong before that slot is another's table now. */
+static void test_same_slot_restored(void)
+{
+	make_node(&trimmed);
+	restore(trimmed.applied, 0, 0);
+	is_u64(status().first_slot, trimmed.applied + 1,
+		   "a table of the slot that is applied already counts, too");
+	is_u64(status().end, trimmed.end, "what was accepted behind it stays");
+}
+
 /* Sent before the follower was given a table, and late. */
 static void test_late_copy_of_a_sync(void)
 {
@@ -490,6 +500,7 @@ int main(void)
 {
 	test_follower_is_told();
 	test_restored();
+	test_same_slot_restored();
 	test_late_copy_of_a_sync();
 	test_later_entries_stay();
 	test_late_sync();

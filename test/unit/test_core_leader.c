@@ -158,6 +158,38 @@ static void test_chunk_after_step_down(void)
 	ok(not_staged(&m), "and what it pulled is nobody's");
 }
 
+/* E6: it is there, and answers all but that. */
+static void test_source_is_silent(void)
+{
+	struct paxos_ballot ballot = pull_from_two(3);
+	struct paxos_message m;
+	int rounds = 0;
+
+	ok(next(PAXOS_PULL, &m) && m.to == 2, "a source is asked for its log");
+	while (rounds < 30 && paxos_ballot_compare(status().ballot, ballot) == 0)
+	{
+		end_round();
+		rounds++;
+	}
+	sync_all();
+	ok(rounds > 1 && rounds < 30,
+	   "nothing comes for an election timeout: a higher ballot asks all again (E6)");
+}
+
+/* D7: single records were put back; its log ends where it did. */
+static void test_follower_is_whole_again(void)
+{
+	struct paxos_ballot ballot = lead();
+	struct paxos_message m = promise_of(3, ballot);
+
+	m.damage = (struct paxos_damage){.damaged = true, .lowest_written = 1};
+	receive(&m);
+	ok(next_to(PAXOS_SYNC, 3, &m) && m.named_run != 0, "a damaged follower's Sync names its run");
+	m = promise_of(3, ballot);
+	receive(&m);
+	ok(next_to(PAXOS_SYNC, 3, &m) && m.named_run == 0, "made whole, it gets another, which heals nothing");
+}
+
 /* S6: what is told chosen while a log is pulled must be in it. */
 static void test_chosen_while_pulling(void)
 {
@@ -434,6 +466,8 @@ int main(void)
 	test_a_lie_about_the_best_log();
 	test_chunks();
 	test_chunk_after_step_down();
+	test_source_is_silent();
+	test_follower_is_whole_again();
 	test_chosen_while_pulling();
 	test_accepted();
 	test_sync_progress();
