@@ -10,6 +10,7 @@
 
 /* A run that needs more events than this never ends. */
 #define EVENT_BUDGET 4000000u
+#define LONG_CHAOS_MS 60000
 
 /* ---------------------------------------------------------------- failure */
 
@@ -103,7 +104,7 @@ static void draw_themes(struct rng *r, struct sim_config *c)
 	if (rng_chance(r, 30) && c->n_nodes <= 5)
 	{
 		/* A shape of connectivity for minutes. */
-		c->chaos_ms = rng_between(r, 60, 240) * 1000;
+		c->chaos_ms = rng_between(r, LONG_CHAOS_MS / 1000, 240) * 1000;
 		c->fault_gap_ms = (uint32_t) rng_between(r, 2000, 20000);
 		c->fault_weights[FAULT_GRAPH] = 20;
 		c->think_us = 400000;
@@ -238,6 +239,9 @@ static void draw_trimming(uint64_t seed, struct sim_config *c)
 	if (rng_chance(&r, 450))
 		return;
 	c->trim_us = (uint32_t) rng_skewed(&r, 1000, 500000);
+	/* Where chaos lasts for minutes, trims many times a millisecond would be most of what a run may take. */
+	if (c->chaos_ms >= LONG_CHAOS_MS && c->trim_us < c->chaos_ms / 20)
+		c->trim_us = (uint32_t) (c->chaos_ms / 20);
 	c->retain_slots = rng_chance(&r, 700);
 	c->retention_slots = rng_chance(&r, 300) ? 0 : rng_skewed(&r, 0, 400);
 	c->segment_bytes = (32u << 10) << rng_below(&r, 3);
