@@ -77,6 +77,7 @@ bool log_state_apply(struct log_state *state, const struct plog_record *record)
 			state->at.end = record->slot;
 			state->at.accepted = record->ballot;
 			state->at.epoch = record->epoch;
+			state->staging = false; /* A1: who takes Accepts is not being synced any more */
 			break;
 		case PLOG_RECORD_STAGE:
 			if (record->slot == 0)

@@ -39,6 +39,7 @@ static bool take_item(struct plog *log, struct log_item *item)
 	switch ((enum plog_record_type) record->type)
 	{
 		case PLOG_RECORD_ENTRY:
+			log_window_clear(&log->staged_cache);
 			log_window_push(&log->cache, item);
 			break;
 		case PLOG_RECORD_STAGE:
@@ -227,6 +228,7 @@ bool log_placed_apply(struct plog *log, const struct plog_record *record, struct
 	switch ((enum plog_record_type) record->type)
 	{
 		case PLOG_RECORD_ENTRY:
+			log_index_cut(&log->staged_index, 0); /* or its segments would be kept for ever */
 			log_index_add(&log->index, record->slot, record->type, place);
 			break;
 		case PLOG_RECORD_STAGE:

@@ -495,6 +495,37 @@ static void trim_by_and_by(void)
 	close_scene(&scene);
 }
 
+/* A damaged log may be made whole by repair while it is synced: what was staged keeps no segment from being dropped. */
+static void staged_for_nothing(void)
+{
+	struct scene scene = open_scene(1, 32768, 0);
+	static uint8_t bytes[100];
+	struct paxos_entry entry = {bytes, sizeof bytes};
+	struct paxos_write stage = {.type = PAXOS_WRITE_STAGE,
+								.epoch = 1,
+								.ballot = one,
+								.base = 1,
+								.first_slot = 2,
+								.n_entries = 1,
+								.entries = &entry};
+	struct plog *log = scene.model->log;
+
+	if (model_append(scene.model, one, 3, 100) != PLOG_OK)
+		abort();
+	stage.id = ++scene.model->id;
+	ok(plog_write(log, &stage, &scene.model->error) == PLOG_OK && model_sync(scene.model) == PLOG_OK,
+	   "an entry is staged");
+	for (int i = 0; i < 60; i++)
+		if (model_append(scene.model, one, 1, 2000) != PLOG_OK || model_sync(scene.model) != PLOG_OK)
+			abort();
+	ok(plog_trim(log, 64, &scene.model->error) == PLOG_OK && !plog_has_dead_segments(log), "all is trimmed");
+	is_u64(plog_bytes(log), 32768, "what is written to stays, and no more");
+	ok(reopen_killed(&scene) == PLOG_OK && scene.model->state.paxos.first_slot == 64 &&
+		   scene.model->state.paxos.end == 63,
+	   "an empty log comes back as one");
+	close_scene(&scene);
+}
+
 /* A trim that waits for room is a record of the log's own, which no write id names. */
 static void trim_without_room(void)
 {
@@ -657,6 +688,7 @@ int main(void)
 	restoring();
 	retained();
 	trim_by_and_by();
+	staged_for_nothing();
 	trim_without_room();
 	metadata_of_before_the_log();
 	nothing_to_prepare_in();
