@@ -69,18 +69,19 @@ static void trimmed(struct world *w, struct node *n, uint64_t first_slot)
 static void trim_log(struct world *w, struct node *n)
 {
 	uint64_t first_slot = w->config.trim_us > 0 ? retained_from(w, n) : n->first_slot;
+	bool outgrows = outgrown(n) && durable_through(n) + 1 >= n->first_slot;
 	struct plog_error error;
 	enum plog_code code;
 
 	if (first_slot > dispensable_through(n) + 1)
 		first_slot = dispensable_through(n) + 1;
-	if (outgrown(n))
+	if (outgrows)
 		first_slot = durable_through(n) + 1;
 	if (first_slot < n->first_slot)
 		first_slot = n->first_slot;
 	/* What a table that is known to be wrong should hold stays, as in the worker: another's is to take its place. */
 	if (n->database.diverged || first_slot <= plog_restoring(n->log) || snapshot_is_installing(n) ||
-		(first_slot == n->first_slot && !plog_has_dead_segments(n->log)))
+		(first_slot == n->first_slot && !outgrows && !plog_has_dead_segments(n->log)))
 		return;
 	if (first_slot > n->first_slot)
 		oracle_trims(w, n, first_slot);
@@ -95,6 +96,8 @@ static void trim_log(struct world *w, struct node *n)
 	/* Without space for saying so the log begins there all the same, until this life's end. */
 	if (first_slot > n->first_slot)
 		trimmed(w, n, first_slot);
+	else if (outgrows) /* the log begins there already, but for the damage nobody would know why */
+		paxos_trimmed(n->core, first_slot);
 }
 
 void trim_schedule(struct world *w, struct node *n)
