@@ -109,9 +109,13 @@ void oracle_restored_to(struct world *w, struct node *n, uint64_t slot)
 	for (uint32_t i = 0; i < witness->n_untold; i++)
 		if (witness->untold[i].end < slot)
 			witness->untold[i].end = slot;
-	/* D7: what was missing lies before it, and nothing that was put back is still to be heard of. */
+	/* D7: what was missing lies before it, and nothing that was put back is still to be heard of, as other writes may be. */
 	if (witness->told.damaged && !witness->taken.damaged && witness->taken.repaired_by <= witness->told.id)
+	{
 		witness->told = image_told(&witness->durable, witness->told.id);
+		for (uint32_t i = 0; i < witness->n_untold; i++)
+			witness->untold[i] = image_told(&witness->durable, witness->untold[i].id);
+	}
 	witness->restores = 0;
 	oracle_count(w, n);
 }

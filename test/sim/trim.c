@@ -46,6 +46,14 @@ static uint64_t dispensable_through(const struct node *n)
 	return own < majority ? own : majority;
 }
 
+static bool is_damaged(const struct node *n)
+{
+	struct paxos_status status;
+
+	paxos_status(n->core, &status);
+	return status.damage.damaged;
+}
+
 /* What a damaged log lost before that the table holds: nobody else's log may have it; where they can be asked, they were. */
 static bool outgrown(const struct node *n)
 {
@@ -79,8 +87,12 @@ static void trim_log(struct world *w, struct node *n)
 		first_slot = durable_through(n) + 1;
 	if (first_slot < n->first_slot)
 		first_slot = n->first_slot;
-	/* What a table that is known to be wrong should hold stays, as in the worker: another's is to take its place. */
-	if (n->database.diverged || first_slot <= plog_restoring(n->log) || snapshot_is_installing(n) ||
+	/*
+	 * As in the worker: what a table that is known to be wrong should hold stays, for another's is to take its place;
+	 * and so does a damaged log.
+	 */
+	if (n->database.diverged || (is_damaged(n) && !outgrows) || first_slot <= plog_restoring(n->log) ||
+		snapshot_is_installing(n) ||
 		(first_slot == n->first_slot && !outgrows && !plog_has_dead_segments(n->log)))
 		return;
 	if (first_slot > n->first_slot)
