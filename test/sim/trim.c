@@ -125,14 +125,11 @@ void trim_schedule(struct world *w, struct node *n)
 /* Whether the WAL writer came by. */
 static bool is_flushed(struct world *w, const struct node *n)
 {
-	struct paxos_status status;
-
 	if (w->phase >= PHASE_CONVERGE)
 		return true;
 	if (w->config.trim_us > 0)
 		return rng_chance(&w->rng, 300);
-	paxos_status(n->core, &status);
-	return status.damage.damaged;
+	return is_damaged(n);
 }
 
 void trim_run(struct world *w, struct node *n)

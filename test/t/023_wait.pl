@@ -64,13 +64,7 @@ like($try->{err}, qr/Nothing was changed; it is safe to try again\..*HINT:  This
 
 # ---------------------------------------------------------------- a node whose apply stands still
 
-my ($blocker, $holder) = map { $cluster->client($reader) } 1, 2;
-$blocker->ask($_) for 'BEGIN', 'SELECT count(*) FROM paxoskv.kv';
-my $pid = $holder->ask('SELECT pg_backend_pid()')->{value};
-$holder->send('VACUUM FULL paxoskv.kv');
-$cluster->wait_for('VACUUM FULL to queue for its lock', sub {
-		$cluster->query($reader, "SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") > 0;
-	});
+my $release = $cluster->hold_table($reader, 'paxoskv.kv');
 my $behind = $cluster->put($leader, 'behind', 'there');
 $cluster->wait_for('the write to be chosen there', sub { $cluster->status($reader, 'chosen_slot') >= $behind });
 wait_in_vain($behind, '2s');
@@ -78,10 +72,9 @@ is($try->{state}, '53000', 'apply waits for a lock: 53000');
 like($try->{err}, qr/slot $behind was not applied .*HINT:  Something may hold a lock on paxoskv\.kv/s, '... and says what may be');
 is($cluster->query($reader, "SELECT paxos_wait($next) >= $next"), 't', '... what was applied before is not waited for');
 $client{$reader}->send("SELECT paxos_wait($behind)");
-$blocker->ask('ROLLBACK');
+$release->();
 cmp_ok($client{$reader}->await($cluster->patience)->{value} // 0, '>=', $behind, 'the wait ends when apply goes on');
 is($cluster->query($reader, "SELECT value FROM paxoskv.data WHERE key = 'behind'"), 'there', '... and the write is there');
-$holder->await($cluster->patience);
 
 # ---------------------------------------------------------------- a node that is alone
 

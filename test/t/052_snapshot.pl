@@ -74,21 +74,6 @@ SQL
 	return $client;
 }
 
-# A sender gets through paxoskv.kv and then waits: a VACUUM FULL of the next table, which waits for a reader of it, is in
-# front of it.  Returns what ends that.
-sub hold_senders
-{
-	my ($id) = @_;
-	my ($reader, $vacuum) = map { $cluster->client($id) } 1, 2;
-	$reader->ask($_) for 'BEGIN', 'SELECT count(*) FROM paxoskv.requests';
-	my $pid = $vacuum->ask('SELECT pg_backend_pid()')->{value};
-	$vacuum->send('VACUUM FULL paxoskv.requests');
-	$cluster->wait_for('VACUUM FULL to queue for its lock', sub {
-			$cluster->query($id, "SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") > 0;
-		});
-	return sub { $reader->ask('COMMIT'); $cluster->answers_of($vacuum); return; };
-}
-
 sub all_agree
 {
 	my ($what) = @_;
@@ -134,7 +119,8 @@ $cluster->stop(3);
 is($cluster->query(1, q{SELECT paxos_insert('once more', 'yes', request_id => 'r2')}), 't', 'another, while node 3 is away');
 $cluster->query(1, q{SELECT paxos_delete('large 2'), paxos_put('large 4', repeat('4', 4194304 - 1000))});
 leave_behind('new');
-my %release = map { $_ => hold_senders($_) } 1, 2;
+# A sender gets through paxoskv.kv and then waits for the next table.
+my %release = map { $_ => $cluster->hold_table($_, 'paxoskv.requests') } 1, 2;
 my $writers = PaxosKV::Writers->new($cluster, nodes => [ 1, 2 ], clients => 1);
 $cluster->start(3);
 my $watch = watch_generations(3, 'new');

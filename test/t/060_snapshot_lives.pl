@@ -100,19 +100,7 @@ all_agree('an apply worker ended after a table was loaded');
 
 # A sender waits behind a VACUUM FULL, which waits for a reader, for as long as that likes; on whichever of the two the rows
 # come from.
-sub hold_senders
-{
-	my ($id) = @_;
-	my ($reader, $vacuum) = map { $cluster->client($id) } 1, 2;
-	$reader->ask($_) for 'BEGIN', 'SELECT count(*) FROM paxoskv.requests';
-	my $pid = $vacuum->ask('SELECT pg_backend_pid()')->{value};
-	$vacuum->send('VACUUM FULL paxoskv.requests');
-	$cluster->wait_for('VACUUM FULL to queue for its lock', sub {
-			$cluster->query($id, "SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") > 0;
-		});
-	return sub { $reader->ask('COMMIT'); $cluster->answers_of($vacuum); return; };
-}
-my %release = map { $_ => hold_senders($_) } 1, 2;
+my %release = map { $_ => $cluster->hold_table($_, 'paxoskv.requests') } 1, 2;
 $client = $cluster->client(3);
 $client->send('SELECT paxos_resync()');
 my $waiting = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'paxoskv snapshot sender' AND wait_event_type = 'Lock'};

@@ -240,6 +240,21 @@ sub status
 # Whether a node refuses reads and writes at once because it has no majority; "quorum" in its status may tell so earlier.
 sub refuses { my ($self, $id) = @_; return $self->try($id, 'SELECT paxos_sync()')->{err} =~ /cannot reach a majority/; }
 
+# A VACUUM FULL of a table queues behind a reader of it, and whoever wants that table behind the VACUUM FULL, for as long as
+# that likes.  Returns what ends it.
+sub hold_table
+{
+	my ($self, $id, $table) = @_;
+	my ($reader, $vacuum) = map { $self->client($id) } 1, 2;
+	$reader->ask($_) for 'BEGIN', "SELECT count(*) FROM $table";
+	my $pid = $vacuum->ask('SELECT pg_backend_pid()')->{value};
+	$vacuum->send("VACUUM FULL $table");
+	$self->wait_for('VACUUM FULL to queue for its lock', sub {
+			$self->query($id, "SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") > 0;
+		});
+	return sub { $reader->ask('COMMIT'); $self->answers_of($vacuum); return; };
+}
+
 # ---------------------------------------------------------------- waiting
 
 # wait_for('what is awaited', sub { ... true at last }, seconds): dies with that text when it never is
